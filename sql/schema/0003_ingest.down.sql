@@ -1,0 +1,2 @@
+DROP TABLE tidegauge.ingest_rejections;
+DROP TABLE tidegauge.ingest_requests;

@@ -1,0 +1,2 @@
+DROP TABLE tidegauge.trace_index;
+DROP TABLE tidegauge.traces;

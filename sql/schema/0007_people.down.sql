@@ -1,0 +1,2 @@
+DROP TABLE tidegauge.users;
+DROP TABLE tidegauge.alerts;

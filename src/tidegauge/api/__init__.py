@@ -1,0 +1,1 @@
+"""The query API: a FastAPI app, one router a topic."""

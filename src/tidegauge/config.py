@@ -1,0 +1,356 @@
+"""The one Settings object and the only reader of the environment.
+
+A setting ``Settings.lifecycle.traces_retention`` is the variable ``TIDEGAUGE_LIFECYCLE_TRACES_RETENTION``, from the environment or from a
+``.env`` file in the working directory; the environment wins. ``DATABASE_URL``, ``ELASTICSEARCH_URL`` and ``REDIS_URL`` are
+understood as well. Unknown variables stop the start: a misspelt retention must not silently keep its default.
+
+Durations are written ``90s``, ``10m``, ``12h``, ``30d`` (or ISO 8601), sizes ``64MiB`` or plain bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import platformdirs
+from dotenv import dotenv_values
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from tidegauge.errors import ConfigurationError
+
+PREFIX = "TIDEGAUGE_"
+ALIASES = {
+    "DATABASE_URL": ("database", "url"),
+    "ELASTICSEARCH_URL": ("logs", "elasticsearch_url"),
+    "REDIS_URL": ("cache", "redis_url"),
+}
+# Kubernetes and Docker links inject these for a service named tidegauge (or tidegauge-…). No setting of ours ends like them.
+_INJECTED = re.compile(r"_SERVICE_HOST$|_SERVICE_PORT(_|$)|_PORT$|_PORT_\d+_(TCP|UDP)(_|$)|_ENV_|_NAME$")
+_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(us|ms|s|m|h|d|w)")
+
+
+def parse_duration(value: object) -> object:
+    """``"1h30m"`` → timedelta; anything else is left to pydantic (ISO 8601, seconds)."""
+    if isinstance(value, str):
+        text = value.strip().lower()
+        if text and _DURATION.sub("", text).strip() == "":
+            return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(text)))
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration), Field(gt=timedelta(0))]
+Day = timedelta(days=1)
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class ListenAddress(BaseModel):
+    """Where a server listens: ``host:port``, ``[v6]:port`` or a port alone on loopback; port 0 takes a free one."""
+
+    model_config = ConfigDict(frozen=True)
+    host: str
+    port: int = Field(ge=0, le=65535)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _parse(cls, value: object) -> object:
+        if not isinstance(value, str | int):
+            return value
+        host, _, port = str(value).rpartition(":")
+        if not port.isdigit():
+            raise ValueError("expected host:port, for example 127.0.0.1:4318")
+        return {"host": host.strip("[]") or "127.0.0.1", "port": int(port)}
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        return self.host in {"localhost", "::1"} or self.host.startswith("127.")
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class ApiSettings(_Section):
+    """The query API."""
+
+    listen: ListenAddress = ListenAddress(host="127.0.0.1", port=4320)
+    token: SecretStr | None = Field(None, description="bearer token for API and OTLP; needed on any address but loopback")
+    insecure: bool = Field(False, description="serve a public address without a token")
+    max_series: int = Field(1000, ge=1, description="most series in one answer")
+    max_points: int = Field(11_000, ge=1, description="most points of a series in one answer")
+    max_page: int = Field(1000, ge=1, le=10_000, description="most rows of a page")
+    max_trace_spans: int = Field(20_000, ge=1, description="most spans of a trace in one answer")
+
+    @field_validator("token")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < 16:
+            raise ValueError("expected at least 16 characters")
+        return value
+
+
+class OtlpSettings(_Section):
+    """The OTLP receivers."""
+
+    listen: ListenAddress = ListenAddress(host="127.0.0.1", port=4318)
+    max_body_bytes: ByteSize = Field(ByteSize(64 << 20), ge=1024, description="of a request, also after decompression")
+
+
+class DatabaseSettings(_Section):
+    """A TimescaleDB server. Without a URL the embedded database is used."""
+
+    url: SecretStr | None = Field(None, description="postgresql://…; owner of the schemas")
+    reader_role: str = Field("tidegauge_reader", pattern=r"^[a-z_][a-z0-9_]{0,62}$")
+    pool_size: int = Field(8, ge=2, le=200)
+    connect_timeout: Duration = timedelta(seconds=5)
+    statement_timeout: Duration = timedelta(seconds=30)
+    lock_timeout: Duration = timedelta(seconds=2)
+    migration_lock_timeout: Duration = timedelta(seconds=10)
+    migration_statement_timeout: Duration = timedelta(minutes=10)
+
+    @field_validator("url")
+    @classmethod
+    def _is_postgres(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.match(r"postgres(ql)?(\+psycopg)?://", value.get_secret_value()):
+            raise ValueError("expected postgresql://user:password@host:port/database")
+        return value
+
+
+class EmbeddedSettings(_Section):
+    """The embedded TimescaleDB."""
+
+    data_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("tidegauge", appauthor=False)))
+    cache_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_cache_dir("tidegauge", appauthor=False)))
+    port: int = Field(0, ge=0, le=65535, description="0: a free one, the same as last time where possible")
+    statement_timeout_seconds: float = Field(30, gt=0)
+    reader_statement_timeout_seconds: float = Field(10, gt=0)
+    idle_in_transaction_timeout_seconds: float = Field(10, gt=0)
+    result_bytes_limit: ByteSize = Field(ByteSize(256 << 20), ge=1 << 16)
+    reader_result_bytes_limit: ByteSize = Field(ByteSize(64 << 20), ge=1 << 16)
+    copy_bytes_limit: ByteSize = Field(ByteSize(256 << 20), ge=1 << 16)
+    max_connections: int = Field(64, ge=4, le=1000)
+    checkpoint_wal_bytes: ByteSize = Field(ByteSize(64 << 20), ge=1 << 20)
+    checkpoint_seconds: float = Field(60, gt=0)
+    owner_role: str = Field("tidegauge", pattern=r"^[a-z_][a-z0-9_]{0,62}$")
+    reader_role: str = Field("tidegauge_reader", pattern=r"^[a-z_][a-z0-9_]{0,62}$")
+    database: str = Field("tidegauge", pattern=r"^[a-z_][a-z0-9_]{0,62}$")
+
+
+class LogsSettings(_Section):
+    """The log store. Without a URL logs are kept in TimescaleDB."""
+
+    elasticsearch_url: SecretStr | None = None
+
+
+class CacheSettings(_Section):
+    """Cache, limits and sessions. Without a URL they are kept in process."""
+
+    redis_url: SecretStr | None = None
+
+
+class IngestSettings(_Section):
+    """The ingest path."""
+
+    max_pending_bytes: ByteSize = Field(
+        ByteSize(256 << 20), ge=1 << 20, description="decompressed bytes waiting for a commit; beyond it 429"
+    )
+    group_max_rows: int = Field(20_000, ge=1, description="rows that one commit holds at the most, but for one larger request")
+    group_max_bytes: ByteSize = Field(ByteSize(32 << 20), ge=1 << 16)
+    future_tolerance: Duration = Field(timedelta(minutes=10), description="items further ahead are rejected")
+    dedup_window: Duration = Field(timedelta(hours=24), description="how long a byte-identical resend is recognised")
+    commit_timeout: Duration = Field(timedelta(seconds=20), description="an item not committed by then gets 503")
+
+
+class LifecycleSettings(_Section):
+    """Chunks, compression, retention and rollups."""
+
+    metrics_chunk: Duration = Day
+    traces_chunk: Duration = Day
+    logs_chunk: Duration = Day
+    metrics_compress_after: Duration = 30 * Day
+    traces_compress_after: Duration = 7 * Day
+    logs_compress_after: Duration = 7 * Day
+    metrics_retention: Duration = 365 * Day
+    traces_retention: Duration = 30 * Day
+    logs_retention: Duration = 30 * Day
+    rejections_retention: Duration = 30 * Day
+    minutely_retention: Duration = 90 * Day
+    hourly_retention: Duration = 3 * 365 * Day
+    daily_retention: Duration = 10 * 365 * Day
+    chunk_max_rows: int = Field(
+        700_000, ge=10_000, description="embedded: the chunk interval shrinks so that a chunk stays below"
+    )
+    job_turn_seconds: float = Field(1.0, gt=0, description="embedded: how long a background job may hold the database")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for signal in ("metrics", "traces", "logs"):
+            chunk: timedelta = getattr(self, f"{signal}_chunk")
+            retention: timedelta = getattr(self, f"{signal}_retention")
+            if retention < 4 * chunk:
+                raise ValueError(
+                    f"{signal}_retention must be at least four times {signal}_chunk: rollup windows start two chunks inside it"
+                )
+            if getattr(self, f"{signal}_compress_after") < chunk:
+                raise ValueError(
+                    f"{signal}_compress_after must be at least {signal}_chunk: a chunk still written to is not compressed"
+                )
+        for tier, raw in (
+            ("minutely", "traces"),
+            ("hourly", "traces"),
+            ("hourly", "metrics"),
+            ("daily", "metrics"),
+            ("daily", "traces"),
+        ):
+            if getattr(self, f"{tier}_retention") < getattr(self, f"{raw}_retention"):
+                raise ValueError(f"{tier}_retention must not be below {raw}_retention: rollups outlive raw data")
+        return self
+
+
+class Settings(_Section):
+    """Every setting, read once and frozen."""
+
+    api: ApiSettings = Field(default_factory=ApiSettings)
+    otlp: OtlpSettings = Field(default_factory=OtlpSettings)
+    database: DatabaseSettings = Field(default_factory=DatabaseSettings)
+    embedded: EmbeddedSettings = Field(default_factory=EmbeddedSettings)
+    logs: LogsSettings = Field(default_factory=LogsSettings)
+    cache: CacheSettings = Field(default_factory=CacheSettings)
+    ingest: IngestSettings = Field(default_factory=IngestSettings)
+    lifecycle: LifecycleSettings = Field(default_factory=LifecycleSettings)
+
+    @model_validator(mode="after")
+    def _closed_by_default(self) -> Self:
+        for name, listen in (("api", self.api.listen), ("otlp", self.otlp.listen)):
+            if not listen.is_loopback and self.api.token is None and not self.api.insecure:
+                raise ValueError(
+                    f"TIDEGAUGE_{name.upper()}_LISTEN={listen} can be reached from outside: set TIDEGAUGE_API_TOKEN, or --insecure "
+                    "(TIDEGAUGE_API_INSECURE=true) to serve it without one"
+                )
+        return self
+
+
+def variables() -> Iterator[tuple[str, str, str]]:
+    """Every variable there is, as (name, section, field)."""
+    for section, info in Settings.model_fields.items():
+        model = info.annotation
+        assert isinstance(model, type)
+        assert issubclass(model, BaseModel)
+        for field in model.model_fields:
+            yield f"{PREFIX}{section}_{field}".upper(), section, field
+
+
+def load(
+    environ: Mapping[str, str] | None = None,
+    env_file: Path | None = Path(".env"),
+    overrides: Mapping[str, Mapping[str, object]] | None = None,
+) -> Settings:
+    """Settings from the environment, a ``.env`` file and ``overrides`` (command line; section → field → value).
+
+    Raises:
+        ConfigurationError: a variable is unknown or its value malformed; names the variable, the value (secrets masked) and
+            what is allowed. All faults are reported at once.
+    """
+    found: dict[str, str] = {}
+    if env_file is not None and env_file.is_file():
+        found.update({name: value or "" for name, value in dotenv_values(env_file).items()})
+    found.update(os.environ if environ is None else environ)
+    known = {name: (section, field) for name, section, field in variables()}
+    values: dict[str, dict[str, object]] = {}
+    origins: dict[tuple[str, str], str] = {}
+    faults: list[str] = []
+    for name, value in sorted(found.items()):
+        place = known.get(name) or ALIASES.get(name)
+        if place is None:
+            if name.startswith(PREFIX) and not _INJECTED.search(name):
+                faults.append(_unknown(name, known))
+            continue
+        if value == "" or (name in ALIASES and place in origins):
+            # Empty means unset, as docker-compose passes variables that its host does not have; our own name wins over an alias.
+            continue
+        section, field = place
+        values.setdefault(section, {})[field] = value
+        origins[place] = name
+    for section, fields in (overrides or {}).items():
+        values.setdefault(section, {}).update(fields)
+    if "reader_role" in values.get("database", {}):
+        # One name for one role: what the embedded database creates is what migrations grant to.
+        values.setdefault("embedded", {}).setdefault("reader_role", values["database"]["reader_role"])
+    settings: Settings | None = None
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        faults += [_malformed(fault, origins) for fault in error.errors()]
+    if settings is None or faults:
+        raise ConfigurationError("; ".join(faults), hint="`tidegauge config` lists every setting with its value")
+    return settings
+
+
+def effective(settings: Settings) -> dict[str, str]:
+    """Variable → value as it is in force, secrets masked; what ``tidegauge config`` prints."""
+    return {name: _shown(getattr(getattr(settings, section), field)) for name, section, field in variables()}
+
+
+def _unknown(name: str, known: Mapping[str, Any]) -> str:
+    near = get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def _malformed(fault: ErrorDetails, origins: Mapping[tuple[str, str], str]) -> str:
+    location = [str(part) for part in fault["loc"]]
+    message = fault["msg"].removeprefix("Value error, ")
+    if len(location) < 2:
+        section = f"{PREFIX}{location[0].upper()}_…: " if location else ""
+        return section + message
+    place = (location[0], location[1])
+    name = origins.get(place, f"{PREFIX}{location[0]}_{location[1]}".upper())
+    return f"{name}={_masked(place, fault['input'])}: {message}"
+
+
+def _masked(place: tuple[str, str], value: object) -> str:
+    section = Settings.model_fields[place[0]].annotation
+    assert isinstance(section, type)
+    assert issubclass(section, BaseModel)
+    field = section.model_fields.get(place[1])
+    return "********" if field is not None and "SecretStr" in str(field.annotation) else repr(value)
+
+
+def _shown(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case SecretStr():
+            return "********"
+        case bool():
+            return str(value).lower()
+        case timedelta():
+            return format_duration(value)
+        case _:
+            return str(value)
+
+
+def format_duration(value: timedelta) -> str:
+    """The shortest text that :func:`parse_duration` reads back: ``30d``, ``10m``, ``1.5s``."""
+    seconds = value.total_seconds()
+    for unit in ("d", "h", "m"):
+        if seconds % _UNITS[unit] == 0:
+            return f"{int(seconds // _UNITS[unit])}{unit}"
+    return f"{seconds:g}s"

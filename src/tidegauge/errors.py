@@ -1,0 +1,150 @@
+"""The error tree. Each error knows once how it looks over HTTP and gRPC.
+
+::
+
+    TidegaugeError
+    ├── ConfigurationError          a setting is unknown, malformed or contradicts another
+    ├── RequestError                the client's doing: a 4xx
+    │   ├── InvalidArgument         400  a parameter or body that cannot be read
+    │   ├── Unauthenticated         401  no or a wrong API token
+    │   ├── NotFound                404
+    │   ├── UnsupportedMediaType    415
+    │   └── PayloadTooLarge         413  before or after decompression
+    ├── Overloaded                  429  pending work is at its limit; retryable
+    ├── Unavailable                 503  a dependency is away; retryable
+    └── EmbeddedDatabaseError            the embedded database cannot start or broke
+        ├── DataFolderInUse              another process holds the data folder
+        └── NodeMissing                  no usable Node.js
+
+gRPC codes are those of google.rpc.Code (google/rpc/code.proto).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class TidegaugeError(Exception):
+    """Base of every error this package raises on purpose; anything else is a defect.
+
+    Attributes:
+        message: what is wrong and where, for a person.
+        hint: what to do about it; may be empty.
+    """
+
+    http_status: ClassVar[int] = 500
+    grpc_code: ClassVar[int] = 13  # INTERNAL
+    title: ClassVar[str] = "Internal error"
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class ConfigurationError(TidegaugeError):
+    """A setting is unknown, malformed or contradicts another; raised before anything starts."""
+
+    title = "Configuration error"
+    exit_code = 2
+
+
+class RequestError(TidegaugeError):
+    """The request cannot succeed however often it is sent."""
+
+    http_status = 400
+    grpc_code = 3  # INVALID_ARGUMENT
+    title = "Bad request"
+
+
+class InvalidArgument(RequestError):
+    """A parameter or body that cannot be read.
+
+    Attributes:
+        parameter: the name of the parameter, where one is to blame.
+    """
+
+    title = "Invalid argument"
+
+    def __init__(self, message: str, *, hint: str = "", parameter: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.parameter = parameter
+
+
+class Unauthenticated(RequestError):
+    """No API token, or a wrong one."""
+
+    http_status = 401
+    grpc_code = 16  # UNAUTHENTICATED
+    title = "Unauthenticated"
+
+
+class NotFound(RequestError):
+    """What was asked for by name or id is not there."""
+
+    http_status = 404
+    grpc_code = 5  # NOT_FOUND
+    title = "Not found"
+
+
+class UnsupportedMediaType(RequestError):
+    """A Content-Type or Content-Encoding that this endpoint does not read."""
+
+    http_status = 415
+    title = "Unsupported media type"
+
+
+class PayloadTooLarge(RequestError):
+    """The body is over the limit, before or after decompression. Not retryable: it would not get smaller."""
+
+    http_status = 413
+    grpc_code = 8  # RESOURCE_EXHAUSTED, without RetryInfo
+    title = "Payload too large"
+
+
+class RetryableError(TidegaugeError):
+    """The same request may succeed later.
+
+    Attributes:
+        retry_after_seconds: what to tell the client (Retry-After, RetryInfo).
+    """
+
+    http_status = 503
+    grpc_code = 14  # UNAVAILABLE
+
+    def __init__(self, message: str, *, hint: str = "", retry_after_seconds: float = 1.0) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Overloaded(RetryableError):
+    """Pending work is at its limit."""
+
+    http_status = 429
+    title = "Too many requests"
+
+
+class Unavailable(RetryableError):
+    """A dependency (the database) is away."""
+
+    title = "Service unavailable"
+
+
+class EmbeddedDatabaseError(TidegaugeError):
+    """The embedded database cannot start, or broke and could not be brought back."""
+
+    title = "Embedded database error"
+
+
+class DataFolderInUse(EmbeddedDatabaseError):
+    """Another process holds the data folder."""
+
+    exit_code = 3
+
+
+class NodeMissing(EmbeddedDatabaseError):
+    """No usable Node.js was found."""

@@ -1,0 +1,113 @@
+"""What a query asks for: time ranges, matchers, filters and pages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from tidegauge.model.attributes import AnyValue
+
+
+@dataclass(frozen=True, slots=True)
+class TimeRange:
+    """Half-open: start ≤ t < end, nanoseconds since the Unix epoch."""
+
+    start_ns: int
+    end_ns: int
+
+    def __post_init__(self) -> None:
+        if self.start_ns >= self.end_ns:
+            raise ValueError("start must be before end")
+
+
+class MatchOperator(Enum):
+    """Prometheus' label matchers."""
+
+    EQUAL = "="
+    NOT_EQUAL = "!="
+    REGEX = "=~"
+    NOT_REGEX = "!~"
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """A condition on a label. A label that is absent is the empty string, as in Prometheus; regular expressions are anchored."""
+
+    name: str
+    operator: MatchOperator
+    value: str
+
+
+class Aggregation(Enum):
+    """How the points of a step become one value."""
+
+    AVG = "avg"
+    SUM = "sum"
+    MIN = "min"
+    MAX = "max"
+    COUNT = "count"
+    FIRST = "first"
+    LAST = "last"
+    INCREASE = "increase"
+    RATE = "rate"
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeFilter:
+    """A condition on a span's or log's attribute: equal to ``value``, or present where ``value`` is None."""
+
+    name: str
+    value: AnyValue
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """The last row of a page; the next one begins behind it (keyset)."""
+
+    time_us: int
+    tie: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SpanFilter:
+    """A span search, newest first."""
+
+    time: TimeRange
+    service: str | None = None
+    application_id: int | None = None
+    operation: str | None = None
+    kind: int | None = None
+    status_code: int | None = None
+    min_duration_ns: int | None = None
+    max_duration_ns: int | None = None
+    attributes: tuple[AttributeFilter, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LogFilter:
+    """A log search, newest first. ``text``: every word must occur (websearch syntax)."""
+
+    time: TimeRange
+    text: str | None = None
+    min_severity: int | None = None
+    severity: int | None = None
+    service: str | None = None
+    trace_id: str | None = None
+    span_id: str | None = None
+    attributes: tuple[AttributeFilter, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesSelector:
+    """Series of one metric: label matchers and the application's name."""
+
+    metric_name: str
+    matchers: tuple[Matcher, ...] = ()
+    service: str | None = None
+
+
+class Tier(Enum):
+    """A rollup's bucket: UTC hours or days."""
+
+    HOURLY = "hourly"
+    DAILY = "daily"

@@ -1,0 +1,195 @@
+"""Records that queries return. Times are integers of nanoseconds since the Unix epoch unless a name says otherwise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tidegauge.model.attributes import AnyValue, KeyValues
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """A monitored service. ``last_seen`` is kept by the hour."""
+
+    application_id: int
+    namespace: str
+    name: str
+    environment: str
+    created_at_unix_nano: int
+    last_seen_unix_nano: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """Who sent it."""
+
+    attributes: KeyValues
+    dropped_attributes_count: int
+    schema_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The instrumentation library that made it."""
+
+    name: str
+    version: str
+    attributes: KeyValues
+    dropped_attributes_count: int
+    schema_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpanEvent:
+    """Something that happened during a span."""
+
+    time_unix_nano: int
+    name: str
+    attributes: KeyValues
+    dropped_attributes_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpanLink:
+    """A reference from a span to another; ids in lower-case hex."""
+
+    trace_id: str
+    span_id: str
+    trace_state: str
+    attributes: KeyValues
+    dropped_attributes_count: int
+    flags: int
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A span as it was sent, and the application it belongs to; ids in lower-case hex."""
+
+    trace_id: str
+    span_id: str
+    parent_span_id: str
+    trace_state: str
+    flags: int
+    name: str
+    kind: int
+    start_time_unix_nano: int
+    end_time_unix_nano: int
+    status_code: int
+    status_message: str
+    attributes: KeyValues
+    dropped_attributes_count: int
+    events: tuple[SpanEvent, ...]
+    dropped_events_count: int
+    links: tuple[SpanLink, ...]
+    dropped_links_count: int
+    application: Application
+    resource: Resource
+    scope: Scope
+
+
+@dataclass(frozen=True, slots=True)
+class SpanSummary:
+    """A row of a span search: enough to choose a trace by; ids in lower-case hex."""
+
+    trace_id: str
+    span_id: str
+    parent_span_id: str
+    application_id: int
+    service: str
+    name: str
+    kind: int
+    status_code: int
+    status_message: str
+    start_time_unix_nano: int
+    duration_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogRecord:
+    """A log record as it was sent; ``log_id`` is the request's digest and the record's place in it."""
+
+    log_id: str
+    timestamp_unix_nano: int
+    time_unix_nano: int
+    observed_time_unix_nano: int
+    severity_number: int
+    severity_text: str
+    event_name: str
+    body: AnyValue
+    attributes: KeyValues
+    dropped_attributes_count: int
+    trace_id: str
+    span_id: str
+    flags: int
+    application: Application
+    resource: Resource
+    scope: Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric by name, as one application type and unit describe it."""
+
+    name: str
+    type: str
+    unit: str
+    temporality: str | None
+    is_monotonic: bool | None
+    description: str
+    label_names: tuple[str, ...]
+    series_count: int
+    applications: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """An alert. Times in nanoseconds; ``resolved_at_unix_nano`` is None while it is open."""
+
+    alert_id: int
+    name: str
+    description: str
+    status: str
+    severity: str
+    application: str | None
+    labels: KeyValues
+    value: float | None
+    created_at_unix_nano: int
+    updated_at_unix_nano: int
+    resolved_at_unix_nano: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesPoints:
+    """An answer to a range query: labels (with ``service.name``) and (time of the step's start, value) in order."""
+
+    labels: tuple[tuple[str, str], ...]
+    points: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RollupPoint:
+    """A bucket. Of a cumulative sum, ``increase`` is what was added in the bucket; of a histogram, ``bucket_counts`` lie between ``bounds``.
+
+    What does not apply to the metric's type is None.
+    """
+
+    bucket_unix_nano: int
+    count: int
+    sum: float | None
+    min: float | None
+    max: float | None
+    first: float | None
+    last: float | None
+    increase: float | None
+    bucket_counts: tuple[int, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesRollups:
+    """A series' buckets in order."""
+
+    labels: tuple[tuple[str, str], ...]
+    type: str
+    unit: str
+    bounds: tuple[float, ...] | None
+    rollups: tuple[RollupPoint, ...]

@@ -1,0 +1,1 @@
+"""The query path: use cases between the API and storage."""

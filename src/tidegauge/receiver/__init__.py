@@ -1,0 +1,1 @@
+"""The ingest path's first hop: OTLP over HTTP."""

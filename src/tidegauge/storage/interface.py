@@ -1,0 +1,123 @@
+"""Every Protocol that the two paths know of storage. Adapters stand in the packages beside this module; runtime.py chooses them.
+
+All methods may raise ``tidegauge.errors.Unavailable`` while the store is away; what else they raise is said at each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+from uuid import UUID
+
+from tidegauge.model.batch import Batch, Signal
+from tidegauge.model.query import Aggregation, Cursor, LogFilter, SeriesSelector, SpanFilter, Tier, TimeRange
+from tidegauge.model.records import Alert, Application, LogRecord, Metric, SeriesPoints, SeriesRollups, Span, SpanSummary
+
+Row = TypeVar("Row", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class IngestRequest:
+    """A decoded request ready to be stored. (tenant_id, signal, endpoint, digest) is its key in the ledger.
+
+    ``recognised`` says whether a byte-identical resend is to be matched; ``bytes`` is its size before decoding.
+    """
+
+    tenant_id: int
+    signal: Signal
+    endpoint: str
+    digest: UUID
+    recognised: bool
+    batch: Batch
+    received_at_unix_nano: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class IngestOutcome:
+    """What became of a request: stored now, or stored earlier (``repeated``), then with the answer of that time."""
+
+    rejected: int
+    message: str
+    repeated: bool = False
+
+
+class IngestStore(Protocol):
+    """Stores requests so that they survive anything that happens afterwards."""
+
+    async def commit(self, requests: Sequence[IngestRequest]) -> Sequence[IngestOutcome]:
+        """Store the requests in one transaction and return one outcome each, in order. Returns only after they are durable.
+
+        A request whose key is in the ledger already is not stored again; its outcome is that of the first time. Either all other
+        requests are stored or, with an exception, none.
+        """
+        ...
+
+    async def ping(self) -> None:
+        """Return if the store answers."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Row]):
+    """Rows and where the next page begins, None at the end."""
+
+    rows: Sequence[Row]
+    next: Cursor | None
+
+
+class ApplicationStore(Protocol):
+    """Reads applications and alerts."""
+
+    async def applications(self, tenant_id: int) -> Sequence[Application]:
+        """All, by namespace and name."""
+        ...
+
+    async def alerts(self, tenant_id: int, status: str | None, severity: str | None, limit: int) -> Sequence[Alert]:
+        """Most severe first, then newest first."""
+        ...
+
+
+class TraceStore(Protocol):
+    """Reads spans."""
+
+    async def find_spans(self, tenant_id: int, wanted: SpanFilter, limit: int, after: Cursor | None) -> Page[SpanSummary]:
+        """Spans that match, newest first."""
+        ...
+
+    async def trace(self, tenant_id: int, trace_id: str, limit: int) -> Sequence[Span]:
+        """Spans of a trace by start time, each (trace_id, span_id) once; at most ``limit``; empty where there is none."""
+        ...
+
+
+class LogStore(Protocol):
+    """Reads logs."""
+
+    async def find_logs(self, tenant_id: int, wanted: LogFilter, limit: int, after: Cursor | None) -> Page[LogRecord]:
+        """Records that match, newest first."""
+        ...
+
+
+class MetricStore(Protocol):
+    """Reads metrics."""
+
+    async def metrics(self, tenant_id: int, name: str | None, service: str | None, limit: int) -> Sequence[Metric]:
+        """Metrics by name."""
+        ...
+
+    async def range(
+        self,
+        tenant_id: int,
+        wanted: SeriesSelector,
+        time: TimeRange,
+        step_ns: int,
+        aggregation: Aggregation,
+        group_by: Sequence[str] | None,
+    ) -> Sequence[SeriesPoints]:
+        """One value per step and group; a step without data has no point. ``group_by`` None: every series by itself."""
+        ...
+
+    async def rollups(self, tenant_id: int, wanted: SeriesSelector, time: TimeRange, tier: Tier) -> Sequence[SeriesRollups]:
+        """Every series' buckets of a tier."""
+        ...

@@ -1,0 +1,165 @@
+"""One entry for every command of a clone: sets up the virtual environment under the lock's hashes, then runs the command.
+
+Needs nothing but Python >= 3.11. ``python3 tools/dev.py --help`` lists the commands; the Makefile calls this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+BIN = VENV / "bin"
+MINIMUM_PYTHON = (3, 11)
+MINIMUM_NODE = 20
+
+
+def main() -> int:
+    """Parse the command line, set up what the command needs, run it and return its exit code."""
+    parser = argparse.ArgumentParser(description="Commands of a Tidegauge clone.")
+    parser.add_argument("command", choices=sorted(COMMANDS))
+    parser.add_argument("rest", nargs=argparse.REMAINDER, help="passed on to the command")
+    arguments = parser.parse_args()
+    if sys.version_info < MINIMUM_PYTHON:
+        sys.exit(f"tidegauge needs Python >= 3.11, this is {sys.version.split()[0]}: call this file with a newer python3")
+    try:
+        return COMMANDS[arguments.command](arguments.rest)
+    except KeyboardInterrupt:
+        return 130
+
+
+def run(rest: Sequence[str]) -> int:
+    """``tidegauge up`` in an environment that holds the runtime lock."""
+    set_up("runtime")
+    # exec, so that signals and the exit code are the product's own.
+    os.execv(BIN / "tidegauge", [str(BIN / "tidegauge"), *(rest or ["up"])])
+
+
+def test(rest: Sequence[str]) -> int:
+    """All tests, or what ``rest`` tells pytest."""
+    set_up("dev")
+    return call(BIN / "python", "-m", "pytest", *rest)
+
+
+def lint(_: Sequence[str]) -> int:
+    """Formatting, lint, types and import rules; all of them, then the worst exit code."""
+    set_up("dev")
+    codes = [
+        call(BIN / "ruff", "format", "--check", "."),
+        call(BIN / "ruff", "check", "."),
+        call(BIN / "mypy"),
+        call(BIN / "lint-imports"),
+    ]
+    return max(codes)
+
+
+def bench(rest: Sequence[str]) -> int:
+    """The benchmarks, one table each."""
+    set_up("dev")
+    return call(BIN / "python", "-m", "benchmarks", *rest)
+
+
+def build(_: Sequence[str]) -> int:
+    """Wheel and sdist into dist/."""
+    set_up("dev")
+    return call(BIN / "python", "-m", "hatchling", "build")
+
+
+def lock(_: Sequence[str]) -> int:
+    """Resolve pyproject.toml into requirements/*.txt: hashes, no index addresses."""
+    uv = shutil.which("uv")
+    if uv is None:
+        sys.exit("uv makes the lock files: `pip install uv`, then call this again")
+    common = [
+        "pip",
+        "compile",
+        "-q",
+        "--universal",
+        "--python-version",
+        "3.11",
+        "--generate-hashes",
+        "--no-emit-index-url",
+        "--no-header",
+    ]
+    extras = ["--extra", "elasticsearch", "--extra", "redis", "--extra", "simulate"]
+    variants = {
+        "runtime": [*extras, "--group", "build"],
+        "dev": [*extras, "--group", "dev"],
+        "node": ["--extra", "node"],
+    }
+    for name, options in variants.items():
+        code = call(uv, *common, *options, "pyproject.toml", "-o", f"requirements/{name}.txt")
+        if code:
+            return code
+    return 0
+
+
+COMMANDS = {"run": run, "test": test, "lint": lint, "bench": bench, "build": build, "lock": lock}
+
+
+def set_up(lock_name: str) -> None:
+    """Make ``.venv`` hold at least what ``requirements/<lock_name>.txt`` says; does nothing where it already does."""
+    locks = ["dev"] if lock_name == "dev" else ["runtime"]
+    if not node_on_path():
+        locks.append("node")
+    wanted = hashlib.sha256(
+        b"".join((ROOT / f"requirements/{name}.txt").read_bytes() for name in locks) + PYPROJECT
+    ).hexdigest()
+    stamps = VENV / ".tidegauge-locks"
+    if stamps.exists() and wanted in stamps.read_text().split():
+        return
+    if not (BIN / "python").exists():
+        say("creating .venv")
+        if subprocess.run([sys.executable, "-m", "venv", str(VENV)]).returncode:
+            shutil.rmtree(VENV, ignore_errors=True)
+            sys.exit("could not create .venv; on Debian and Ubuntu `apt install python3-venv` brings what is missing")
+    for name in locks:
+        say(f"installing requirements/{name}.txt")
+        pip("install", "--require-hashes", "-r", str(ROOT / f"requirements/{name}.txt"))
+    pip("install", "--no-deps", "--no-build-isolation", "-e", str(ROOT))
+    # A dev environment serves `run` too, so that switching between the two installs nothing.
+    with stamps.open("a") as file:
+        file.write(wanted + "\n")
+        if lock_name == "dev":
+            runtime = (ROOT / "requirements/runtime.txt").read_bytes()
+            extra = b"" if len(locks) == 1 else (ROOT / "requirements/node.txt").read_bytes()
+            file.write(hashlib.sha256(runtime + extra + PYPROJECT).hexdigest() + "\n")
+
+
+def node_on_path() -> bool:
+    """Whether a Node.js new enough for the embedded database is on PATH."""
+    node = shutil.which("node")
+    if node is None:
+        return False
+    version = subprocess.run([node, "--version"], capture_output=True, text=True).stdout.strip().lstrip("v")
+    return version.split(".")[0].isdigit() and int(version.split(".")[0]) >= MINIMUM_NODE
+
+
+def pip(*arguments: str) -> None:
+    """Run pip in .venv; end with its code where it fails."""
+    code = call(BIN / "python", "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments)
+    if code:
+        sys.exit(code)
+
+
+def call(*command: str | Path) -> int:
+    """Run a command in the clone's root, its output going where ours goes."""
+    return subprocess.run([str(part) for part in command], cwd=ROOT).returncode
+
+
+def say(text: str) -> None:
+    """A line of progress on stderr: stdout belongs to the command."""
+    print(f"tidegauge: {text}", file=sys.stderr, flush=True)
+
+
+PYPROJECT = (ROOT / "pyproject.toml").read_bytes()
+
+if __name__ == "__main__":
+    sys.exit(main())
