@@ -109,9 +109,7 @@ def set_up(lock_name: str) -> None:
     locks = ["dev"] if lock_name == "dev" else ["runtime"]
     if not node_on_path():
         locks.append("node")
-    wanted = hashlib.sha256(
-        b"".join((ROOT / f"requirements/{name}.txt").read_bytes() for name in locks) + PYPROJECT
-    ).hexdigest()
+    wanted = hashlib.sha256(b"".join((ROOT / f"requirements/{name}.txt").read_bytes() for name in locks) + PYPROJECT).hexdigest()
     stamps = VENV / ".tidegauge-locks"
     if stamps.exists() and wanted in stamps.read_text().split():
         return

@@ -30,6 +30,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
 from tidegauge.errors import ConfigurationError
 
@@ -195,9 +196,7 @@ class LifecycleSettings(_Section):
     minutely_retention: Duration = 90 * Day
     hourly_retention: Duration = 3 * 365 * Day
     daily_retention: Duration = 10 * 365 * Day
-    chunk_max_rows: int = Field(
-        700_000, ge=10_000, description="embedded: the chunk interval shrinks so that a chunk stays below"
-    )
+    chunk_max_rows: int = Field(700_000, ge=10_000, description="embedded: the chunk interval shrinks so that a chunk stays below")
     job_turn_seconds: float = Field(1.0, gt=0, description="embedded: how long a background job may hold the database")
 
     @model_validator(mode="after")
@@ -210,9 +209,7 @@ class LifecycleSettings(_Section):
                     f"{signal}_retention must be at least four times {signal}_chunk: rollup windows start two chunks inside it"
                 )
             if getattr(self, f"{signal}_compress_after") < chunk:
-                raise ValueError(
-                    f"{signal}_compress_after must be at least {signal}_chunk: a chunk still written to is not compressed"
-                )
+                raise ValueError(f"{signal}_compress_after must be at least {signal}_chunk: a chunk still written to is not compressed")
         for tier, raw in (
             ("minutely", "traces"),
             ("hourly", "traces"),
@@ -268,6 +265,7 @@ def load(
     Raises:
         ConfigurationError: a variable is unknown or its value malformed; names the variable, the value (secrets masked) and
             what is allowed. All faults are reported at once.
+
     """
     found: dict[str, str] = {}
     if env_file is not None and env_file.is_file():

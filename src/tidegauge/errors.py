@@ -12,6 +12,7 @@
     │   └── PayloadTooLarge         413  before or after decompression
     ├── Overloaded                  429  pending work is at its limit; retryable
     ├── Unavailable                 503  a dependency is away; retryable
+    ├── MigrationError              the database is not fit for us, or a revision failed; it is at the one before
     └── EmbeddedDatabaseError            the embedded database cannot start or broke
         ├── DataFolderInUse              another process holds the data folder
         └── NodeMissing                  no usable Node.js
@@ -30,6 +31,7 @@ class TidegaugeError(Exception):
     Attributes:
         message: what is wrong and where, for a person.
         hint: what to do about it; may be empty.
+
     """
 
     http_status: ClassVar[int] = 500
@@ -66,6 +68,7 @@ class InvalidArgument(RequestError):
 
     Attributes:
         parameter: the name of the parameter, where one is to blame.
+
     """
 
     title = "Invalid argument"
@@ -111,6 +114,7 @@ class RetryableError(TidegaugeError):
 
     Attributes:
         retry_after_seconds: what to tell the client (Retry-After, RetryInfo).
+
     """
 
     http_status = 503
@@ -132,6 +136,13 @@ class Unavailable(RetryableError):
     """A dependency (the database) is away."""
 
     title = "Service unavailable"
+
+
+class MigrationError(TidegaugeError):
+    """The database is not fit for this store, or a revision failed; then the database is at the revision before."""
+
+    title = "Migration error"
+    exit_code = 4
 
 
 class EmbeddedDatabaseError(TidegaugeError):

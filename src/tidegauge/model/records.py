@@ -168,7 +168,7 @@ class SeriesPoints:
 
 @dataclass(frozen=True, slots=True)
 class RollupPoint:
-    """A bucket. Of a cumulative sum, ``increase`` is what was added in the bucket; of a histogram, ``bucket_counts`` lie between ``bounds``.
+    """A bucket. ``increase`` is what a cumulative sum grew by; ``bucket_counts`` of a histogram lie between its ``bounds``.
 
     What does not apply to the metric's type is None.
     """

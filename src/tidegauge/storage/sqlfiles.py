@@ -15,7 +15,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import LiteralString, cast
+from typing import LiteralString
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
@@ -26,6 +26,7 @@ def folder(name: str) -> Path:
 
     Raises:
         FileNotFoundError: neither a clone nor a wheel is complete here.
+
     """
     for candidate in (_PACKAGE / f"_{name}", _PACKAGE.parent.parent / name):
         if candidate.is_dir():
@@ -36,7 +37,7 @@ def folder(name: str) -> Path:
 def script(path: str) -> LiteralString:
     """The text of ``sql/<path>``, to be executed as it is."""
     # The files are part of the program, as literal as a string in its source: that is what LiteralString guards.
-    return cast("LiteralString", (folder("sql") / path).read_text(encoding="utf-8"))
+    return (folder("sql") / path).read_text(encoding="utf-8")
 
 
 def queries(topic: str) -> Mapping[str, LiteralString]:
@@ -44,6 +45,7 @@ def queries(topic: str) -> Mapping[str, LiteralString]:
 
     Raises:
         ValueError: a name stands twice, or text stands before the first name.
+
     """
     text = script(f"queries/{topic}.sql")
     parts = _NAME.split(text)
@@ -53,5 +55,5 @@ def queries(topic: str) -> Mapping[str, LiteralString]:
     for name, body in zip(parts[1::2], parts[2::2], strict=True):
         if name in found:
             raise ValueError(f"sql/queries/{topic}.sql: {name} is defined twice")
-        found[name] = cast("LiteralString", body.strip())
+        found[name] = body.strip()
     return MappingProxyType(found)

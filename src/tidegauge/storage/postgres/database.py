@@ -1,0 +1,128 @@
+"""A pool of connections to one TimescaleDB, embedded or a server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Self
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from tidegauge.errors import Unavailable
+from tidegauge.storage import sqlfiles
+
+# What a server says when it is starting, stopping or out of connections: the statement had nothing to do with it.
+_AWAY = ("57P01", "57P02", "57P03", "57P05", "53300", "08000", "08003", "08006", "25P03")
+
+
+class Database:
+    """Transactions on pooled connections, with limits that hold for the transaction alone.
+
+    Session state is shared by all clients of the embedded database, so nothing here sets any: limits and the search path are set by
+    each transaction for itself. The search path holds TimescaleDB's functions; tables are always qualified.
+    """
+
+    def __init__(
+        self, dsn: str, *, pool_size: int, connect_timeout: timedelta, statement_timeout: timedelta, lock_timeout: timedelta
+    ) -> None:
+        self._sql = sqlfiles.queries("session")
+        self._limits = {
+            "statement_timeout": _milliseconds(statement_timeout),
+            "lock_timeout": _milliseconds(lock_timeout),
+            "search_path": "public",
+        }
+        self._connect_timeout = connect_timeout
+        self._pool = AsyncConnectionPool(
+            dsn,
+            min_size=1,
+            max_size=pool_size,
+            open=False,
+            timeout=connect_timeout.total_seconds(),
+            # A named statement would outlive its client on the embedded database; pgbouncer does not like them either.
+            kwargs={"prepare_threshold": None, "autocommit": True, "application_name": "tidegauge", "connect_timeout": 5},
+            check=AsyncConnectionPool.check_connection,
+            reconnect_timeout=0,
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._pool.open()
+        async with self._connection() as connection:
+            cursor = await connection.execute(self._sql["extension_schema"])
+            row = await cursor.fetchone()
+        if row is not None:
+            self._limits["search_path"] = str(row[0])
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._pool.close(timeout=5)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A read-only transaction.
+
+        Raises:
+            Unavailable: the database is away, or the statement ran into its limit.
+
+        """
+        async with self._connection() as connection, self._errors():
+            # Not set_read_only(): on a pooled connection of the embedded database the session's state is not ours.
+            await connection.execute("BEGIN READ ONLY")
+            async with self._ended(connection):
+                await connection.execute(self._sql["begin_limits"], self._limits)
+                yield connection
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """A read-write transaction, committed where the block ends without an exception.
+
+        Raises:
+            Unavailable: the database is away.
+
+        """
+        async with self._connection() as connection, self._errors():
+            await connection.execute("BEGIN")
+            async with self._ended(connection):
+                await connection.execute(self._sql["begin_limits"], self._limits)
+                yield connection
+
+    async def ping(self) -> None:
+        """Return if the database answers; raises Unavailable."""
+        async with self._connection() as connection, self._errors():
+            await connection.execute(self._sql["ping"])
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[AsyncConnection]:
+        try:
+            async with self._pool.connection() as connection:
+                yield connection
+        except PoolTimeout as error:
+            raise Unavailable("the database does not answer", hint="it is starting, stopping or out of connections") from error
+
+    @asynccontextmanager
+    async def _ended(self, connection: AsyncConnection) -> AsyncIterator[None]:
+        try:
+            yield
+        except BaseException:
+            # A connection that broke has no transaction to roll back; the pool replaces it.
+            if not connection.closed and not connection.broken:
+                await connection.rollback()
+            raise
+        await connection.commit()
+
+    @asynccontextmanager
+    async def _errors(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except psycopg.errors.QueryCanceled as error:
+            raise Unavailable("a statement ran into its time limit", hint="ask for a shorter time range") from error
+        except psycopg.OperationalError as error:
+            if error.sqlstate is None or error.sqlstate in _AWAY:
+                raise Unavailable("the database is away") from error
+            raise
+
+
+def _milliseconds(value: timedelta) -> str:
+    return str(int(value.total_seconds() * 1000))
