@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import LiteralString, cast
+from typing import LiteralString
 
 import psycopg
 
@@ -12,7 +12,7 @@ from tidegauge.errors import MigrationError, Unavailable
 from tidegauge.storage import sqlfiles
 
 _TOKEN = re.compile(
-    r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\"[^\"]*\"|(?P<dollar>\$\w*\$).*?(?P=dollar)|(?P<end>;)|[^-/'\"$;]+|.",
+    r"(?P<skip>--[^\n]*|/\*.*?\*/|\s+)|(?P<end>;)|'(?:[^']|'')*'|\"[^\"]*\"|(?P<dollar>\$\w*\$).*?(?P=dollar)|[^-/'\"$;\s]+|.",
     re.DOTALL,
 )
 _HINTS = {
@@ -25,25 +25,13 @@ _HINTS = {
 
 def statements(text: LiteralString) -> Iterator[tuple[int, LiteralString]]:
     """(line, statement) for each statement; ``;`` inside strings, comments and dollar quotes ends none."""
-    line = begin = 1
-    gathered: list[str] = []
-    for token in _TOKEN.finditer(text):
-        part = token.group()
-        comment = part.startswith(("--", "/*"))
-        if not gathered:
-            begin = line + (len(part) - len(part.lstrip())) if not comment and part.strip() else begin
-        if not comment:
-            if token.group("end"):
-                if "".join(gathered).strip():
-                    yield begin, cast("LiteralString", "".join(gathered).strip())
-                gathered = []
-            elif gathered or part.strip():
-                if not gathered:
-                    begin = line + part[: len(part) - len(part.lstrip())].count("\n")
-                gathered.append(part)
-        line += part.count("\n")
-    if "".join(gathered).strip():
-        yield begin, cast("LiteralString", "".join(gathered).strip())
+    begin: int | None = None
+    for token in _TOKEN.finditer(text + ";"):
+        if token.lastgroup == "end" and begin is not None:
+            yield text.count("\n", 0, begin) + 1, text[begin : token.start()]
+            begin = None
+        elif begin is None and token.lastgroup not in {"skip", "end"}:
+            begin = token.start()
 
 
 def run(connection: psycopg.Connection[tuple[object, ...]], path: str) -> None:
