@@ -1,0 +1,94 @@
+"""Resources and scopes of a request, each interned once in its batch."""
+
+from __future__ import annotations
+
+from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+
+from tidegauge.model.attributes import AnyValue
+from tidegauge.model.batch import ResourceEntry, ScopeEntry
+from tidegauge.model.identity import resource_identity, scope_identity
+from tidegauge.otlp.cache import BoundedCache
+from tidegauge.otlp.values import REPLACEMENT, JsonColumns, model_pairs, model_text
+
+UNKNOWN_SERVICE = "unknown_service"
+ResourceCache = BoundedCache[tuple[bytes, str], ResourceEntry]
+ScopeCache = BoundedCache[tuple[bytes, str], ScopeEntry]
+
+
+def resource_entry(resource: Resource, schema_url: str) -> ResourceEntry:
+    """A resource with its identity and its application (semantic conventions "Service" and "Deployment").
+
+    ``deployment.environment`` is the older name of ``deployment.environment.name`` and counts where that is absent or empty.
+    """
+    columns = JsonColumns()
+    attributes = model_pairs(resource.attributes)
+    named = dict(attributes)
+    environment = _name(named.get("deployment.environment.name")) or _name(named.get("deployment.environment"))
+    text = columns.attributes(resource.attributes)
+    return ResourceEntry(
+        identity=resource_identity(attributes, schema_url),
+        service_name=_name(named.get("service.name")) or UNKNOWN_SERVICE,
+        service_namespace=_name(named.get("service.namespace")),
+        environment=environment,
+        schema_url=schema_url.replace("\0", REPLACEMENT),
+        attributes=text,
+        dropped_attributes_count=resource.dropped_attributes_count,
+        original=resource.SerializeToString() if columns.lossy or resource.entity_refs else None,
+    )
+
+
+def scope_entry(scope: InstrumentationScope, schema_url: str) -> ScopeEntry:
+    """A scope with its identity."""
+    columns = JsonColumns()
+    attributes = model_pairs(scope.attributes)
+    name, version, text = columns.text(scope.name), columns.text(scope.version), columns.attributes(scope.attributes)
+    return ScopeEntry(
+        identity=scope_identity(scope.name, scope.version, attributes, schema_url),
+        name=name,
+        version=version,
+        schema_url=schema_url.replace("\0", REPLACEMENT),
+        attributes=text,
+        dropped_attributes_count=scope.dropped_attributes_count,
+        original=scope.SerializeToString() if columns.lossy else None,
+    )
+
+
+def _name(value: AnyValue) -> str:
+    return "" if value is None else model_text(value).replace("\0", REPLACEMENT)
+
+
+class Origins:
+    """The resources and scopes of one batch; gives their indexes."""
+
+    def __init__(self, resource_cache: ResourceCache, scope_cache: ScopeCache) -> None:
+        self.resources: list[ResourceEntry] = []
+        self.scopes: list[ScopeEntry] = []
+        self._resource_cache = resource_cache
+        self._scope_cache = scope_cache
+        self._resource_index: dict[bytes, int] = {}
+        self._scope_index: dict[bytes, int] = {}
+
+    def resource(self, resource: Resource, schema_url: str) -> int:
+        """Index of a resource; of resources with one identity the first stands for all."""
+        raw = resource.SerializeToString()
+        entry = self._resource_cache.get((raw, schema_url))
+        if entry is None:
+            entry = resource_entry(resource, schema_url)
+            self._resource_cache.put((raw, schema_url), entry, 500 + 3 * len(raw))
+        index = self._resource_index.setdefault(entry.identity.bytes, len(self.resources))
+        if index == len(self.resources):
+            self.resources.append(entry)
+        return index
+
+    def scope(self, scope: InstrumentationScope, schema_url: str) -> int:
+        """Index of a scope; of scopes with one identity the first stands for all."""
+        raw = scope.SerializeToString()
+        entry = self._scope_cache.get((raw, schema_url))
+        if entry is None:
+            entry = scope_entry(scope, schema_url)
+            self._scope_cache.put((raw, schema_url), entry, 500 + 3 * len(raw))
+        index = self._scope_index.setdefault(entry.identity.bytes, len(self.scopes))
+        if index == len(self.scopes):
+            self.scopes.append(entry)
+        return index
