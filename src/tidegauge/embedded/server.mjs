@@ -1,0 +1,190 @@
+// Entry point: `node server.mjs`, one line of JSON settings on stdin, one line of JSON per event on stdout.
+// Secrets come over stdin only. The end of stdin means that whoever started us is gone: then we go, too.
+import net from 'node:net';
+import { createInterface } from 'node:readline';
+import { Client, Fatal } from './client.mjs';
+import { Checkpoints } from './checkpoints.mjs';
+import { confinementSql } from './confinement.mjs';
+import { DatabaseHost } from './database_host.mjs';
+import { ReaderGate } from './reader_gate.mjs';
+import { message } from './protocol.mjs';
+import { verifier } from './scram.mjs';
+import { Session } from './session.mjs';
+import { Statements, loadParser } from './statements.mjs';
+import { Turns } from './turns.mjs';
+
+const CLOSE_MS = 15_000;
+const SYNC = message('S');
+/** WebAssembly memory never shrinks: beyond this the database is opened anew at a quiet moment. */
+const HEAP_LIMIT = 1536 * 1024 * 1024;
+
+const emit = (event) => process.stdout.write(`${JSON.stringify(event)}\n`);
+
+class Server {
+  turns = new Turns();
+  emit = emit;
+  #clients = new Map();
+  #ids = 0;
+  #running = null; // the client whose batch runs
+  #heapBytes = 0;
+
+  constructor(config, parse) {
+    this.config = config;
+    this.statements = new Statements(parse);
+    this.gate = new ReaderGate(this.statements);
+    this.verifiers = new Map([config.owner, config.reader].map(({ user, password }) => [user, verifier(password)]));
+    this.host = new DatabaseHost(
+      {
+        dataDir: config.dataDir, modulesDir: config.modulesDir, ownerRole: config.owner.user, database: config.database,
+        openSql: confinementSql(config.reader.user),
+      },
+      emit,
+    );
+    this.session = new Session(this.host);
+    this.checkpoints = new Checkpoints(this, config.limits);
+  }
+
+  async start() {
+    await this.host.open();
+    await this.session.parameters();
+    this.listener = net.createServer((socket) => this.#accept(socket));
+    await new Promise((resolve, reject) => {
+      this.listener.once('error', reject);
+      this.listener.listen(this.config.port, '127.0.0.1', resolve);
+    });
+    this.checkpoints.start();
+    emit({ event: 'ready', port: this.listener.address().port, pid: process.pid, interruptible: this.host.interruptible });
+  }
+
+  get full() {
+    return [...this.#clients.values()].filter((client) => client.user !== null).length >= this.config.limits.maxConnections;
+  }
+
+  #accept(socket) {
+    // Connections that have not signed in yet are bounded as well: they time out on their own.
+    if (this.#clients.size >= this.config.limits.maxConnections * 2 + 16) {
+      socket.destroy();
+      return;
+    }
+    this.#ids = (this.#ids % 0x7ffffffe) + 1;
+    const client = new Client(socket, this, this.#ids);
+    this.#clients.set(client.id, client);
+    client.run();
+  }
+
+  /** What a new client is told; its start-up settings are tried out. */
+  async greeting(client, asked) {
+    const settings = startupSettings(asked);
+    for (const [name, value] of settings) if (this.session.isBase(name, value)) settings.delete(name);
+    client.settings = client.isReader ? this.gate.startupSettings(settings) : settings;
+    const reported = await this.session.parameters();
+    if (client.settings.size) {
+      if (!(await this.turns.acquire(client))) throw new Fatal('57P01', 'canceled');
+      try {
+        await this.session.enter(client);
+        if (!client.isReader) await this.session.leave(client);
+      } catch (error) {
+        throw error.code ? new Fatal(error.code, error.message) : error;
+      } finally {
+        this.turns.release(client);
+      }
+    }
+    reported.set('session_authorization', client.user);
+    if (client.isReader) reported.set('is_superuser', 'off').set('default_transaction_read_only', 'on');
+    for (const [name, value] of client.settings) if (reported.has(name)) reported.set(name, value);
+    return reported;
+  }
+
+  /** Runs a batch of the client that has the turn. */
+  async runFor(client, bytes, options) {
+    this.#running = client;
+    const started = Date.now();
+    const result = await this.host.run(bytes, options);
+    this.#running = null;
+    this.checkpoints.note();
+    if (result.heapBytes) this.#heapBytes = result.heapBytes;
+    if (result.cause || result.overLimit || result.outcome !== 'done') {
+      emit({
+        event: 'statement_ended', cause: result.cause ?? (result.overLimit ? 'result' : 'crash'), outcome: result.outcome,
+        user: client.user, milliseconds: Date.now() - started,
+      });
+    }
+    return result;
+  }
+
+  /** Brings the database out of whatever a client has left open. */
+  async rollback() {
+    await this.host.run(SYNC, { timeoutMs: 10_000, onPiece() {} });
+    const { status } = await this.session.sql('ROLLBACK');
+    if (status !== 'I') await this.host.renew();
+  }
+
+  /** Opens the database anew when its memory has grown large. Only when nobody has the turn. */
+  async trimMemory() {
+    if (this.#heapBytes < HEAP_LIMIT) return;
+    this.#heapBytes = 0;
+    emit({ event: 'trimming' });
+    await this.session.sql('CHECKPOINT');
+    await this.host.renew();
+  }
+
+  /** A CancelRequest: ends the client's running statement, or takes it out of the queue. */
+  cancel(id, secret) {
+    const client = this.#clients.get(id);
+    if (!client || client.secret !== secret) return;
+    if (this.#running === client) this.host.cancel('client');
+    else this.turns.withdraw(client);
+  }
+
+  onGone(client) {
+    this.#clients.delete(client.id);
+    if (this.#running === client) this.host.cancel('gone');
+    else this.turns.withdraw(client);
+  }
+
+  async stop() {
+    if (this.stopping) return;
+    this.stopping = true;
+    setTimeout(() => process.exit(1), CLOSE_MS).unref();
+    this.checkpoints.stop();
+    this.listener?.close();
+    for (const client of this.#clients.values()) client.socket.destroy();
+    await this.host.close(CLOSE_MS - 3000);
+    emit({ event: 'stopped' });
+    process.exit(0);
+  }
+}
+
+/** Settings among the start-up parameters, `options=-c name=value` included. */
+function startupSettings(asked) {
+  const settings = new Map();
+  const words = (asked.get('options') ?? '').match(/(?:\\.|\S)+/g) ?? [];
+  const text = words.map((word) => word.replace(/\\(.)/g, '$1')).join('\n');
+  for (const [, name, value] of text.matchAll(/(?:^|\n)(?:-c\n?|--)([\w.-]+)=([^\n]*)/g)) settings.set(name.replaceAll('-', '_'), value);
+  for (const [name, value] of asked) {
+    if (!['user', 'database', 'options', 'replication'].includes(name) && !name.startsWith('_pq_.')) settings.set(name, value);
+  }
+  return settings;
+}
+
+async function main() {
+  const lines = createInterface({ input: process.stdin });
+  const config = JSON.parse((await lines[Symbol.asyncIterator]().next()).value ?? '{}');
+  let server = null;
+  const stop = () => (server ? server.stop() : process.exit(0));
+  process.stdin.on('end', stop);
+  process.stdin.on('close', stop);
+  process.stdin.resume();
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.on(signal, stop);
+  server = new Server(config, await loadParser(config.modulesDir));
+  await server.start();
+}
+
+// Nobody reads our events any more: the end of stdin says the same, so there is nothing to do about it here.
+process.stdout.on('error', () => {});
+
+main().catch((error) => {
+  emit({ event: 'fatal', message: String(error?.message ?? error) });
+  process.exit(1);
+});
+

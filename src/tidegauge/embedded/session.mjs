@@ -1,0 +1,124 @@
+// PGlite has one session, and all clients share it. This module gives each client its own settings all the same: what
+// a client SET is read back when its turn ends, removed, and set again before its next turn. Clients without settings
+// of their own cost nothing. Prepared statements are told apart by name (extended.mjs); `epoch` says when they are gone.
+import { AnswerScanner, errorFields, query } from './protocol.mjs';
+
+/** What RESET ALL leaves different from a server: PGlite starts with search_path = pg_catalog and TimeZone = GMT. */
+const BASE = { search_path: '"$user", public', TimeZone: 'UTC' };
+export const REPORTED = [
+  'server_version', 'server_encoding', 'client_encoding', 'application_name', 'default_transaction_read_only',
+  'in_hot_standby', 'is_superuser', 'session_authorization', 'DateStyle', 'IntervalStyle', 'TimeZone',
+  'integer_datetimes', 'standard_conforming_strings', 'scram_iterations',
+];
+/** Not settings of a session, though pg_settings lists them. */
+const TRANSIENT = /^transaction_/;
+const OWN_LIMIT_MS = 60_000;
+
+export const literal = (text) => `E'${text.replace(/\\/g, '\\\\').replace(/'/g, "''")}'`;
+export const identifier = (text) => `"${text.replace(/"/g, '""')}"`;
+
+export class Session {
+  #host;
+  #generation = -1;
+  #applied = ''; // key of the settings in force
+  #base = new Map();
+
+  /** Changes when all prepared statements are gone. */
+  epoch = 0;
+  /** Changes when the unnamed prepared statement is gone or another's. */
+  serial = 0;
+  /** Statements of clients that went away. */
+  forgotten = [];
+
+  constructor(host) {
+    this.#host = host;
+  }
+
+  /** Runs SQL of the server itself. Resolves to {rows, error, status}; rows are arrays of text or null. */
+  async sql(text, timeoutMs = OWN_LIMIT_MS) {
+    const scanner = new AnswerScanner();
+    const answer = { rows: [], error: null, status: '' };
+    this.serial += 1;
+    const result = await this.#host.run(query(text), {
+      timeoutMs,
+      onPiece: (bytes) => {
+        scanner.scan(bytes, (type, start, end, buffer) => {
+          if (type === 0x44) answer.rows.push(readRow(buffer.subarray(start + 5, end)));
+          if (type === 0x45) answer.error ??= errorFields(buffer.subarray(start + 5, end));
+          if (type === 0x5a) answer.status = String.fromCharCode(buffer[start + 5]);
+        });
+      },
+    });
+    if (result.outcome !== 'done') answer.error = { C: '57P01', M: 'the embedded database was opened again' };
+    return answer;
+  }
+
+  /** Brings the session into the client's state. Throws {code, message} of a setting that PostgreSQL refuses. */
+  async enter(client) {
+    if (this.#generation !== this.#host.generation) await this.#begin();
+    if (this.forgotten.length) await this.sql(this.forgotten.splice(0).map((name) => `DEALLOCATE ${identifier(name)}`).join(';'));
+    if (client.settingsKey === this.#applied) return;
+    const { error } = await this.sql(`${this.#resetSql()}${setSql(client.settings, false)}`);
+    this.#applied = error ? 'unknown' : client.settingsKey;
+    if (error) throw Object.assign(new Error(error.M), { code: error.C });
+  }
+
+  /** Reads back what the client has changed; the returned map of reported settings goes to it as ParameterStatus. */
+  async leave(client) {
+    const { rows } = await this.sql("SELECT name, setting FROM pg_catalog.pg_settings WHERE source = 'session'");
+    const own = rows.filter(([name, value]) => !TRANSIENT.test(name) && this.#base.get(name) !== value);
+    const before = client.settings;
+    client.settings = new Map(own);
+    this.#applied = client.settingsKey;
+    const reported = new Map();
+    for (const name of REPORTED) {
+      const now = client.settings.get(name) ?? this.#base.get(name);
+      if (now !== (before.get(name) ?? this.#base.get(name))) reported.set(name, now);
+    }
+    return reported;
+  }
+
+  /** Settings that a client is told when it connects. */
+  async parameters() {
+    if (this.#generation !== this.#host.generation) await this.#begin();
+    return new Map(REPORTED.map((name) => [name, this.#base.get(name)]).filter(([, value]) => value !== undefined));
+  }
+
+  isBase(name, value) {
+    return this.#base.get(name) === value;
+  }
+
+  async #begin() {
+    this.#generation = this.#host.generation;
+    this.epoch += 1;
+    this.forgotten = [];
+    await this.sql(this.#resetSql());
+    const { rows } = await this.sql('SELECT name, setting FROM pg_catalog.pg_settings');
+    this.#base = new Map(rows);
+    const { rows: [[user]] } = await this.sql('SELECT session_user');
+    this.#base.set('session_authorization', user);
+    this.#applied = '';
+  }
+
+  #resetSql() {
+    return `RESET ALL;${setSql(new Map(Object.entries(BASE)), false)}`;
+  }
+}
+
+/** One SELECT that sets all of `settings`; set_config takes the text form that pg_settings shows. */
+export function setSql(settings, local) {
+  const calls = [...settings].map(([name, value]) => `pg_catalog.set_config(${literal(name)}, ${literal(value)}, ${local})`);
+  return calls.length ? `SELECT ${calls.join(', ')};` : '';
+}
+
+function readRow(body) {
+  const values = [];
+  let at = 2;
+  for (let left = body.readInt16BE(0); left > 0; left -= 1) {
+    const size = body.readInt32BE(at);
+    at += 4;
+    values.push(size < 0 ? null : body.toString('utf8', at, at + size));
+    at += Math.max(size, 0);
+  }
+  return values;
+}
