@@ -88,6 +88,67 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredResource:
+    """A resource as its columns hold it. ``attributes`` is parsed JSON; where ``original`` (the OTLP message) is present, it is the truth."""
+
+    application: Application
+    schema_url: str
+    attributes: object
+    dropped_attributes_count: int
+    original: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredScope:
+    """A scope as its columns hold it; see :class:`StoredResource`."""
+
+    name: str
+    version: str
+    schema_url: str
+    attributes: object
+    dropped_attributes_count: int
+    original: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSpan:
+    """A span as its columns hold it; see :class:`StoredResource`. ``events`` and ``links`` are parsed JSON arrays or None.
+
+    ``end = start + duration``; the duration is negative where the sender's end is before its start.
+    """
+
+    trace_id: str
+    span_id: str
+    parent_span_id: str
+    trace_state: str
+    flags: int
+    name: str
+    kind: int
+    start_time_unix_nano: int
+    duration_ns: int
+    status_code: int
+    status_message: str
+    attributes: object
+    dropped_attributes_count: int
+    events: object
+    dropped_events_count: int
+    links: object
+    dropped_links_count: int
+    original: bytes | None
+    resource: StoredResource
+    scope: StoredScope
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTrace:
+    """Spans of a trace by start time, each (trace_id, span_id) once. ``span_count`` is what was received, resends included."""
+
+    spans: tuple[StoredSpan, ...]
+    span_count: int
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SpanSummary:
     """A row of a span search: enough to choose a trace by; ids in lower-case hex."""
 

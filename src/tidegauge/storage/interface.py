@@ -12,7 +12,7 @@ from uuid import UUID
 
 from tidegauge.model.batch import Batch, Signal
 from tidegauge.model.query import Aggregation, Cursor, LogFilter, SeriesSelector, SpanFilter, Tier, TimeRange
-from tidegauge.model.records import Alert, Application, LogRecord, Metric, SeriesPoints, SeriesRollups, Span, SpanSummary
+from tidegauge.model.records import Alert, Application, LogRecord, Metric, SeriesPoints, SeriesRollups, SpanSummary, StoredTrace
 
 Row = TypeVar("Row", covariant=True)
 
@@ -86,8 +86,8 @@ class TraceStore(Protocol):
         """Spans that match, newest first."""
         ...
 
-    async def trace(self, tenant_id: int, trace_id: str, limit: int) -> Sequence[Span]:
-        """Spans of a trace by start time, each (trace_id, span_id) once; at most ``limit``; empty where there is none."""
+    async def trace(self, tenant_id: int, trace_id: str, limit: int) -> StoredTrace | None:
+        """The trace with at most its first ``limit`` spans (by start time); None where there is none. ``trace_id`` is 32 hex digits."""
         ...
 
 

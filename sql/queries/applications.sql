@@ -1,0 +1,26 @@
+-- Applications, and what rows refer to by id: resources and scopes. Times are whole microseconds since the Unix epoch.
+
+-- name: applications
+-- All applications of a tenant.
+SELECT
+    application_id, namespace, name, environment,
+    (extract(epoch FROM created_at) * 1000000)::bigint AS created_at_us, (extract(epoch FROM last_seen) * 1000000)::bigint AS last_seen_us
+FROM tidegauge.applications
+WHERE tenant_id = %(tenant_id)s
+ORDER BY namespace, name, environment
+LIMIT %(limit)s;
+
+-- name: resources
+-- Resources by id, each with its application.
+SELECT
+    r.resource_id, r.schema_url, r.attributes, r.dropped_attributes_count, r.original,
+    a.application_id, a.namespace, a.name, a.environment,
+    (extract(epoch FROM a.created_at) * 1000000)::bigint AS created_at_us, (extract(epoch FROM a.last_seen) * 1000000)::bigint AS last_seen_us
+FROM tidegauge.resources r JOIN tidegauge.applications a USING (application_id)
+WHERE r.resource_id = ANY (%(ids)s);
+
+-- name: scopes
+-- Scopes by id.
+SELECT scope_id, name, version, schema_url, attributes, dropped_attributes_count, original
+FROM tidegauge.scopes
+WHERE scope_id = ANY (%(ids)s);

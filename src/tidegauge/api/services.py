@@ -1,0 +1,26 @@
+"""What the API needs of the rest of the program."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from tidegauge.storage.interface import ApplicationStore, LogStore, MetricStore, TraceStore
+
+
+@dataclass(frozen=True, slots=True)
+class ApiServices:
+    """The stores, whether the program is ready, and the clock.
+
+    Attributes:
+        readiness: dependency → "ok", or what is wrong with it.
+        now_ns: nanoseconds since the Unix epoch.
+
+    """
+
+    applications: ApplicationStore
+    traces: TraceStore
+    metrics: MetricStore
+    logs: LogStore
+    readiness: Callable[[], Awaitable[Mapping[str, str]]]
+    now_ns: Callable[[], int]

@@ -1,0 +1,98 @@
+"""What the read adapters share: rows by name, ids and times between their columns and the model."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, LiteralString
+from uuid import UUID
+
+import orjson
+from psycopg import AsyncConnection
+from psycopg.rows import dict_row
+from psycopg.types.json import set_json_loads
+
+from tidegauge.model.records import Application, StoredResource, StoredScope
+
+Row = dict[str, Any]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+
+
+async def rows(connection: AsyncConnection, statement: LiteralString, parameters: Mapping[str, object]) -> list[Row]:
+    """All rows of a statement, which bounds them by LIMIT."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        set_json_loads(orjson.loads, cursor)
+        await cursor.execute(statement, parameters)
+        return await cursor.fetchall()
+
+
+def timestamp(unix_nano: int, *, up: bool = False) -> datetime:
+    """A timestamptz for nanoseconds, at the microsecond below (or, with ``up``, not below); clamped to what datetime holds."""
+    microseconds = -(-unix_nano // 1000) if up else unix_nano // 1000
+    try:
+        return _EPOCH + timedelta(microseconds=microseconds)
+    except OverflowError:
+        return _FIRST if unix_nano < 0 else _LAST
+
+
+def unix_nano(value: datetime) -> int:
+    """Nanoseconds of a timestamptz."""
+    return (value - _EPOCH) // timedelta(microseconds=1) * 1000
+
+
+def trace_hex(value: UUID | None) -> str:
+    """32 lower-case hex digits, or "" for none."""
+    return "" if value is None else value.hex
+
+
+def span_hex(value: int | None) -> str:
+    """16 lower-case hex digits, or "" for none."""
+    return "" if value is None else f"{value & 0xFFFF_FFFF_FFFF_FFFF:016x}"
+
+
+def span_number(text: str) -> int:
+    """The bigint of 16 hex digits."""
+    return int.from_bytes(bytes.fromhex(text), "big", signed=True)
+
+
+def application(row: Row) -> Application:
+    """From the columns application_id … last_seen_us."""
+    return Application(
+        application_id=row["application_id"],
+        namespace=row["namespace"],
+        name=row["name"],
+        environment=row["environment"],
+        created_at_unix_nano=row["created_at_us"] * 1000,
+        last_seen_unix_nano=row["last_seen_us"] * 1000,
+    )
+
+
+async def resources(connection: AsyncConnection, statement: LiteralString, ids: Collection[int]) -> dict[int, StoredResource]:
+    """Resources by id."""
+    return {
+        row["resource_id"]: StoredResource(
+            application=application(row),
+            schema_url=row["schema_url"],
+            attributes=row["attributes"],
+            dropped_attributes_count=row["dropped_attributes_count"],
+            original=row["original"],
+        )
+        for row in await rows(connection, statement, {"ids": sorted(ids)})
+    }
+
+
+async def scopes(connection: AsyncConnection, statement: LiteralString, ids: Collection[int]) -> dict[int, StoredScope]:
+    """Scopes by id."""
+    return {
+        row["scope_id"]: StoredScope(
+            name=row["name"],
+            version=row["version"],
+            schema_url=row["schema_url"],
+            attributes=row["attributes"],
+            dropped_attributes_count=row["dropped_attributes_count"],
+            original=row["original"],
+        )
+        for row in await rows(connection, statement, {"ids": sorted(ids)})
+    }
