@@ -9,7 +9,8 @@ from tidegauge.model.attributes import AnyValue
 from tidegauge.model.batch import ResourceEntry, ScopeEntry
 from tidegauge.model.identity import resource_identity, scope_identity
 from tidegauge.otlp.cache import BoundedCache
-from tidegauge.otlp.values import REPLACEMENT, JsonColumns, model_pairs, model_text
+from tidegauge.otlp.typed_json import plain_text
+from tidegauge.otlp.values import REPLACEMENT, JsonColumns, model_pairs
 
 UNKNOWN_SERVICE = "unknown_service"
 ResourceCache = BoundedCache[tuple[bytes, str], ResourceEntry]
@@ -55,7 +56,7 @@ def scope_entry(scope: InstrumentationScope, schema_url: str) -> ScopeEntry:
 
 
 def _name(value: AnyValue) -> str:
-    return "" if value is None else model_text(value).replace("\0", REPLACEMENT)
+    return "" if value is None else plain_text(value).replace("\0", REPLACEMENT)
 
 
 class Origins:

@@ -111,20 +111,3 @@ def model_value(value: AnyValueMessage) -> AnyValue:
 def model_pairs(pairs: Collection[KeyValueMessage]) -> KeyValues:
     """The model's key-values of a repeated KeyValue field, in its order."""
     return KeyValues([(pair.key, model_value(pair.value)) for pair in pairs])
-
-
-def model_text(value: AnyValue) -> str:
-    """A value as text, for names that are text: strings as they are, all others as JSON would show them."""
-    if isinstance(value, str):
-        return value
-    return orjson.dumps(_plain(value)).decode()
-
-
-def _plain(value: AnyValue) -> object:
-    if isinstance(value, bytes):
-        return b64encode(value).decode()
-    if isinstance(value, KeyValues):
-        return {key: _plain(item) for key, item in value}
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return value

@@ -1,0 +1,91 @@
+"""Metrics (opentelemetry/proto/metrics/v1/metrics.proto) to a MetricBatch: which series a point belongs to. points.py does the points."""
+
+from __future__ import annotations
+
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
+
+from tidegauge.model.batch import MetadataEntry, MetricBatch
+from tidegauge.otlp.origins import Origins
+from tidegauge.otlp.points import PointDecoder
+from tidegauge.otlp.rejections import Rejections
+from tidegauge.otlp.series import SeriesCache, SeriesTable
+from tidegauge.otlp.values import REPLACEMENT, JsonColumns
+
+_TEMPORALITY = {0: "unspecified", 1: "delta", 2: "cumulative"}
+
+
+def decode_metrics(request: ExportMetricsServiceRequest, origins: Origins, cache: SeriesCache) -> MetricBatch:
+    """All points of all metrics of a request."""
+    return _MetricDecoder(origins, cache).decode(request)
+
+
+class _MetricDecoder:
+    def __init__(self, origins: Origins, cache: SeriesCache) -> None:
+        self._origins = origins
+        self._batch = MetricBatch(origins.resources, origins.scopes)
+        self._rejections = Rejections()
+        self._table = SeriesTable(cache, self._batch)
+        self._points = PointDecoder(self._batch, self._rejections)
+        self._metadata: dict[tuple[int, str, str, str], MetadataEntry] = {}
+
+    def decode(self, request: ExportMetricsServiceRequest) -> MetricBatch:
+        for resource_metrics in request.resource_metrics:
+            resource = self._origins.resource(resource_metrics.resource, resource_metrics.schema_url)
+            for scope_metrics in resource_metrics.scope_metrics:
+                scope = self._origins.scope(scope_metrics.scope, scope_metrics.schema_url)
+                for metric in scope_metrics.metrics:
+                    self._metric(metric, resource, scope)
+        self._points.finish()
+        self._batch.metadata = list(self._metadata.values())
+        self._batch.rejections = self._rejections.listed()
+        return self._batch
+
+    def _metric(self, metric: Metric, resource: int, scope: int) -> None:
+        kind = metric.WhichOneof("data")
+        if kind is None:
+            self._without_data(metric)
+            return
+        data = getattr(metric, kind)
+        points = data.data_points
+        temporality = None if kind in ("gauge", "summary") else _TEMPORALITY.get(data.aggregation_temporality, "")
+        if not points:
+            return
+        fault = _fault(metric, temporality)
+        if fault:
+            self._rejections.add(*fault, metric, len(points))
+            return
+        is_monotonic = data.is_monotonic if kind == "sum" else None
+        series = self._table.metric(resource, scope, (metric.name, kind, metric.unit, temporality, is_monotonic))
+        self._points.add(kind, points, series)
+        if metric.description or metric.metadata:
+            self._describe(metric, kind, resource)
+
+    def _describe(self, metric: Metric, kind: str, resource: int) -> None:
+        key = (resource, metric.name, kind, metric.unit)
+        if key not in self._metadata:
+            description = metric.description.replace("\0", REPLACEMENT)
+            metadata = JsonColumns().attributes(metric.metadata) if metric.metadata else None
+            self._metadata[key] = MetadataEntry(resource, metric.name, kind, metric.unit, description, metadata)
+
+    def _without_data(self, metric: Metric) -> None:
+        """An empty metric is nothing. One of a type that this version does not know is data lost, of which the sender must hear."""
+        known = Metric()
+        known.CopyFrom(metric)
+        known.DiscardUnknownFields()
+        if known.ByteSize() != metric.ByteSize():
+            self._rejections.add("unsupported_metric_type", f"{_shown(metric.name)}: a type of metric that is not known here", metric)
+
+
+def _fault(metric: Metric, temporality: str | None) -> tuple[str, str] | None:
+    """Reason and message for a metric none of whose points can be stored. A name is what a metric is found by, so it is kept exactly."""
+    name = metric.name
+    if not name or "\0" in name or "\0" in metric.unit:
+        return "invalid_metric_name", f"{_shown(name)}: a metric must have a name, and no NUL in name and unit"
+    if temporality == "":
+        return "invalid_temporality", f"{_shown(name)}: aggregation_temporality must be 1 (delta) or 2 (cumulative)"
+    return None
+
+
+def _shown(name: str) -> str:
+    return repr(name[:100])
