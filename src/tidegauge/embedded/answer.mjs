@@ -56,7 +56,7 @@ export class AnswerFilter {
   #error(body, state) {
     this.failed = true;
     const { override } = this.#options;
-    if (override) return errorResponse('ERROR', override.code, override.message, { H: override.hint });
+    if (override) return errorResponse('ERROR', override.code, override.message, { H: override.hint, P: override.position });
     if (errorFields(body).C !== '57014' || !(state.cause || state.overLimit)) return undefined;
     return this.#own(state.cause ?? 'result');
   }

@@ -37,12 +37,12 @@ class ConnectionInfo:
 
     @property
     def owner_dsn(self) -> str:
-        """libpq URI of the role that owns everything."""
+        """URI for libpq of the role that owns everything."""
         return self._dsn(self.owner_role, self.owner_password)
 
     @property
     def reader_dsn(self) -> str:
-        """libpq URI of the role that may only read."""
+        """URI for libpq of the role that may only read."""
         return self._dsn(self.reader_role, self.reader_password)
 
     def _dsn(self, role: str, password: str) -> str:

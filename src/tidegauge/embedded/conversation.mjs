@@ -4,7 +4,7 @@ import { Extended } from './extended.mjs';
 import { AnswerFilter } from './answer.mjs';
 import { gatherCopy } from './copy_in.mjs';
 import { LostTransaction } from './lost_transaction.mjs';
-import { ProtocolError, copyInResponse, errorResponse, parameterStatus, query, readyForQuery } from './protocol.mjs';
+import { ProtocolError, copyInResponse, errorResponse, parameterStatus, query, readCString, readyForQuery } from './protocol.mjs';
 import { REPORTED, identifier, setSql } from './session.mjs';
 
 /** Stands for a statement that is refused: PostgreSQL fails it, so that the transaction's state is right. */
@@ -82,7 +82,7 @@ export class Conversation {
       const answer = this.#lost.answer(frame);
       if (answer.over) [this.#lost, this.status] = [null, 'I'];
       this.client.write(answer.bytes);
-    } else if (frame.type === 'Q') await this.#simple(frame.body.toString('utf8', 0, frame.body.length - 1));
+    } else if (frame.type === 'Q') await this.#simple(frame);
     else if ('PBDECHS'.includes(frame.type)) await this.extended.handle(frame);
     else if (!'dcf'.includes(frame.type)) throw new ProtocolError(`unexpected message type "${frame.type}"`);
   }
@@ -92,11 +92,13 @@ export class Conversation {
     return this.client.isReader ? this.server.gate.classify(text) : this.server.statements.classify(text);
   }
 
-  async #simple(text) {
+  async #simple({ body, raw }) {
+    const [text, end] = readCString(body, 0);
+    if (end !== body.length) throw new ProtocolError('invalid message format');
     await this.extended.flush();
     const info = this.inspect(text);
     const options = { info, override: info.refusal };
-    let bytes = query(info.refusal ? REFUSED : (info.text ?? text));
+    let bytes = info.refusal ? query(REFUSED) : info.text === undefined ? raw : query(info.text);
     if (info.deallocate) bytes = query(`DEALLOCATE ${identifier(this.extended.nameOf(info.deallocate))}`);
     if (info.copyIn && this.status !== 'E') {
       Object.assign(options, await this.copyIn(info.copyIn));
@@ -131,7 +133,9 @@ export class Conversation {
     const { reader } = this.server.config;
     const settings = new Map([['search_path', 'analytics, public'], ...this.client.settings]);
     const { error, status } = await this.server.session.sql(
-      `BEGIN READ ONLY; ${setSql(settings, true)} SET LOCAL ROLE ${identifier(reader.user)};`,
+      // How text is read must be what the statement check supposes, whatever a client of the owner has done.
+      `BEGIN READ ONLY; SET LOCAL standard_conforming_strings = on; SET LOCAL client_encoding = 'UTF8'; ${setSql(settings, true)}
+       SET LOCAL ROLE ${identifier(reader.user)};`,
     );
     if (error || status !== 'T') throw new Fatal(error?.C ?? 'XX000', error?.M ?? 'the reader’s transaction could not be opened');
     this.wrapped = true;

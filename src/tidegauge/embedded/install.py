@@ -143,18 +143,23 @@ async def ensure_modules(cache_dir: Path, node: Node, report: Callable[[str], No
     return target
 
 
+def _remove_leftovers(base: Path) -> None:
+    """What installations have left that were killed half-way; the caller holds the lock."""
+    for leftover in base.glob("unfinished-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
 async def _install(base: Path, target: Path, node: Node, report: Callable[[str], None]) -> None:
     if not node.npm:
         raise NodeMissing("npm is needed once, to install the embedded database", hint="install npm, or pip install 'tidegauge[node]'")
-    for leftover in base.glob("unfinished-*"):
-        shutil.rmtree(leftover, ignore_errors=True)
+    _remove_leftovers(base)
     unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=base))
     try:
         for name in _MANIFESTS:
             shutil.copyfile(_HERE / name, unfinished / name)
         report("Installing the embedded database (npm, about 25 MB, once)")
         await _run_npm([*node.npm, *_NPM_CI], unfinished)
-        unfinished.rename(target)  # complete or not there
+        os.replace(unfinished, target)  # noqa: PTH105 - complete or not there, at once
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     report("Installed the embedded database")

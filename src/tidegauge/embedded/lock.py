@@ -112,7 +112,7 @@ class FolderLock:
             else:
                 return
 
-    def describe(self, **facts: Any) -> None:  # noqa: ANN401 - whatever JSON holds
+    def describe(self, **facts: Any) -> None:
         """Tell others who holds the lock and since when (pid, command, since, ports)."""
         self._content |= facts
         content = json.dumps(self._content).encode()

@@ -8,6 +8,7 @@ import { confinementSql } from './confinement.mjs';
 import { DatabaseHost } from './database_host.mjs';
 import { ReaderGate } from './reader_gate.mjs';
 import { message } from './protocol.mjs';
+import { readerStartup } from './reader_settings.mjs';
 import { verifier } from './scram.mjs';
 import { Session } from './session.mjs';
 import { Statements, loadParser } from './statements.mjs';
@@ -75,24 +76,28 @@ class Server {
   /** What a new client is told; its start-up settings are tried out. */
   async greeting(client, asked) {
     const settings = startupSettings(asked);
-    for (const [name, value] of settings) if (this.session.isBase(name, value)) settings.delete(name);
-    client.settings = client.isReader ? this.gate.startupSettings(settings) : settings;
     const reported = await this.session.parameters();
-    if (client.settings.size) {
-      if (!(await this.turns.acquire(client))) throw new Fatal('57P01', 'canceled');
-      try {
-        await this.session.enter(client);
-        if (!client.isReader) await this.session.leave(client);
-      } catch (error) {
-        throw error.code ? new Fatal(error.code, error.message) : error;
-      } finally {
-        this.turns.release(client);
-      }
+    for (const [name, value] of settings) if (this.session.isBase(name, value)) settings.delete(name);
+    try {
+      checkEncoding(settings);
+      client.settings = client.isReader ? readerStartup(settings) : settings;
+      if (client.settings.size) for (const [name, value] of await this.#tryOut(client)) reported.set(name, value);
+    } catch (error) {
+      throw error.code ? new Fatal(error.code, error.message) : error;
     }
     reported.set('session_authorization', client.user);
     if (client.isReader) reported.set('is_superuser', 'off').set('default_transaction_read_only', 'on');
-    for (const [name, value] of client.settings) if (reported.has(name)) reported.set(name, value);
     return reported;
+  }
+
+  async #tryOut(client) {
+    if (!(await this.turns.acquire(client))) throw new Fatal('57P01', 'canceled');
+    try {
+      await this.session.enter(client);
+      return client.isReader ? await this.session.tryLocally(client.settings) : await this.session.leave(client);
+    } finally {
+      this.turns.release(client);
+    }
   }
 
   /** Runs a batch of the client that has the turn. */
@@ -155,6 +160,16 @@ class Server {
   }
 }
 
+/** Statements are checked as UTF-8, so PostgreSQL must read them as UTF-8. */
+function checkEncoding(settings) {
+  const encoding = settings.get('client_encoding');
+  if (encoding === undefined) return;
+  if (!/^'?(utf-?8|unicode|sql_ascii|auto)'?$/i.test(encoding)) {
+    throw Object.assign(new Error(`client_encoding ${encoding} is not possible: the embedded database speaks UTF8 only`), { code: '0A000' });
+  }
+  settings.delete('client_encoding');
+}
+
 /** Settings among the start-up parameters, `options=-c name=value` included. */
 function startupSettings(asked) {
   const settings = new Map();
@@ -162,7 +177,7 @@ function startupSettings(asked) {
   const text = words.map((word) => word.replace(/\\(.)/g, '$1')).join('\n');
   for (const [, name, value] of text.matchAll(/(?:^|\n)(?:-c\n?|--)([\w.-]+)=([^\n]*)/g)) settings.set(name.replaceAll('-', '_'), value);
   for (const [name, value] of asked) {
-    if (!['user', 'database', 'options', 'replication'].includes(name) && !name.startsWith('_pq_.')) settings.set(name, value);
+    if (!['user', 'database', 'options', 'replication'].includes(name) && !name.startsWith('_pq_.')) settings.set(name.toLowerCase(), value);
   }
   return settings;
 }

@@ -63,19 +63,25 @@ export class Session {
     if (error) throw Object.assign(new Error(error.M), { code: error.C });
   }
 
-  /** Reads back what the client has changed; the returned map of reported settings goes to it as ParameterStatus. */
+  /** Reads back what the client has changed; returns what of that it is to be told, as ParameterStatus. */
   async leave(client) {
+    const before = client.told ?? new Map();
     const { rows } = await this.sql("SELECT name, setting FROM pg_catalog.pg_settings WHERE source = 'session'");
-    const own = rows.filter(([name, value]) => !TRANSIENT.test(name) && this.#base.get(name) !== value);
-    const before = client.settings;
-    client.settings = new Map(own);
+    client.settings = new Map(rows.filter(([name, value]) => !TRANSIENT.test(name) && this.#base.get(name) !== value));
     this.#applied = client.settingsKey;
-    const reported = new Map();
-    for (const name of REPORTED) {
-      const now = client.settings.get(name) ?? this.#base.get(name);
-      if (now !== (before.get(name) ?? this.#base.get(name))) reported.set(name, now);
-    }
-    return reported;
+    client.told = new Map(REPORTED.map((name) => [name, client.settings.get(name) ?? this.#base.get(name)]));
+    return new Map([...client.told].filter(([name, value]) => value !== (before.get(name) ?? this.#base.get(name))));
+  }
+
+  /** A reader's start-up settings: tried in a transaction; returns those that are reported. */
+  async tryLocally(settings) {
+    const names = REPORTED.map(literal).join(', ');
+    const { rows, error, status } = await this.sql(
+      `BEGIN READ ONLY; ${setSql(settings, true)} SELECT name, setting FROM pg_catalog.pg_settings WHERE name IN (${names})`,
+    );
+    if (status !== 'I') await this.sql('ROLLBACK');
+    if (error) throw Object.assign(new Error(error.M), { code: error.C });
+    return new Map(rows.filter((row) => row.length === 2 && settings.has(row[0].toLowerCase())));
   }
 
   /** Settings that a client is told when it connects. */
@@ -84,6 +90,7 @@ export class Session {
     return new Map(REPORTED.map((name) => [name, this.#base.get(name)]).filter(([, value]) => value !== undefined));
   }
 
+  /** Whether a setting has this value without being set. */
   isBase(name, value) {
     return this.#base.get(name) === value;
   }

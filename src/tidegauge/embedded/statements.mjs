@@ -41,6 +41,9 @@ function refusal(type, node, count) {
     case 'TransactionStmt':
       return /PREPARED|PREPARE$/.test(node.kind) ? unsupported('two-phase commit is not possible in the embedded database') : null;
     case 'VariableSetStmt':
+      if (node.name === 'client_encoding' && !/^(utf-?8|unicode|sql_ascii)$/i.test(node.args?.[0]?.A_Const?.sval?.sval ?? 'UTF8')) {
+        return unsupported('client_encoding must be UTF8 in the embedded database');
+      }
       return /^(role|session_authorization)$/.test(node.name ?? '') && !node.is_local
         ? unsupported(`SET ${node.name} outside a transaction is not possible: ${SHARED}`, 'Use SET LOCAL inside a transaction.')
         : null;
@@ -113,6 +116,8 @@ export class Statements {
     for (const [type, node] of statements) {
       found.refusal ??= refusal(type, node, statements.length) ?? undefined;
       if (type === 'VariableSetStmt') this.#noteSet(found, node);
+      // What these do inside cannot be seen from here: the settings are read back to be sure.
+      if (type === 'DoStmt' || type === 'CallStmt' || /set_config/i.test(text)) found.changesSession = true;
       if (type === 'DiscardStmt') found.changesSession = found.dropsStatements = true;
       if (type === 'DeallocateStmt') {
         if (node.name === undefined) found.dropsStatements = true;

@@ -103,12 +103,12 @@ class EmbeddedDatabase:
 
     @property
     def owner_dsn(self) -> str:
-        """libpq URI of the role that owns everything."""
+        """URI for libpq of the role that owns everything."""
         return self.info.owner_dsn
 
     @property
     def reader_dsn(self) -> str:
-        """libpq URI of the role that may only read."""
+        """URI for libpq of the role that may only read."""
         return self.info.reader_dsn
 
     @property
