@@ -24,7 +24,7 @@ from sqlalchemy import Connection, NullPool, create_engine, event
 from tidegauge.config import Settings
 from tidegauge.errors import MigrationError, Unavailable
 from tidegauge.storage import sqlfiles
-from tidegauge.storage.postgres import capabilities, scripts
+from tidegauge.storage.postgres import capabilities, policies, scripts
 from tidegauge.storage.postgres.capabilities import Capabilities
 
 Report = Callable[[str], None]
@@ -102,6 +102,8 @@ def run_revision(script: str, *, expected: str | None) -> None:
     found = connection.execute(_sql("version")).fetchone()
     if (found[0] if found else None) != expected:
         raise _Overtaken
+    if script.endswith(".down.sql"):
+        scripts.run(connection, "policies/drop.sql")
     scripts.run(connection, f"schema/{script}")
 
 
@@ -190,12 +192,24 @@ def _run_revisions(connection: psycopg.Connection[Any], settings: Settings, repo
         )
         with context.begin_transaction():
             context.run_migrations()
-        bound.rollback()
+        if _is_at_head() and not context.get_context().opts.get("dont_mutate"):
+            _refresh_surface(_driver(bound), settings, target)
+            bound.commit()
     except BaseException:
         bound.rollback()
         raise
     finally:
         bound.detach()
+
+
+def _is_at_head() -> bool:
+    return set(context.get_context().get_current_heads()) == set(context.script.get_heads())
+
+
+def _refresh_surface(connection: psycopg.Connection[Any], settings: Settings, target: _Target) -> None:
+    """Make anew what follows from this version's files and the settings alone."""
+    scripts.run(connection, "policies/functions.sql")
+    policies.apply_policies(connection, settings, target.capabilities)
 
 
 def _named(step: Any) -> str:

@@ -1,0 +1,82 @@
+-- One statement: what the settings say about each relation, written to tidegauge.lifecycle. Parameters are the fields of
+-- Settings.lifecycle by name, and dedup_window.
+--
+-- A rollup's refresh window is [now - refresh_start_offset, now - refresh_end_offset):
+-- - It starts two chunks inside its source's retention: a refresh over dropped chunks would erase the rollup. Where the source has been
+--   dropped further than its retention says (the retention was shorter once), it starts two chunks after that; both move with the clock.
+-- - It ends before now, never open: after a refresh only buckets behind its end are computed from the source when read, so one point in
+--   the far future would hide everything that comes before it. Points that are ahead by the future tolerance lie behind the end.
+-- What arrives for a bucket already materialised is shown from the next refresh on (refresh_every).
+WITH raw (relation, kind, chunk_interval, compress_after, retention) AS (
+    VALUES
+    ('metrics', 'raw', %(metrics_chunk)s::interval, %(metrics_compress_after)s::interval, %(metrics_retention)s::interval),
+    ('metric_histograms', 'raw', %(metrics_chunk)s, %(metrics_compress_after)s, %(metrics_retention)s),
+    ('metric_summaries', 'raw', %(metrics_chunk)s, %(metrics_compress_after)s, %(metrics_retention)s),
+    ('metric_exemplars', 'raw', %(metrics_chunk)s, %(metrics_compress_after)s, %(metrics_retention)s),
+    ('traces', 'raw', %(traces_chunk)s, %(traces_compress_after)s, %(traces_retention)s),
+    ('trace_index', 'raw', %(traces_chunk)s, %(traces_compress_after)s, %(traces_retention)s),
+    ('logs', 'raw', %(logs_chunk)s, %(logs_compress_after)s, %(logs_retention)s),
+    ('ingest_requests', 'ledger', INTERVAL '4 hours', NULL, %(dedup_window)s),
+    ('ingest_rejections', 'ledger', INTERVAL '1 day', NULL, %(rejections_retention)s)
+),
+
+tier (tier, bucket_width, chunk_interval, retention, refresh_end_offset, refresh_every) AS (
+    VALUES
+    ('minutely', INTERVAL '1 minute', INTERVAL '1 day', %(minutely_retention)s::interval, INTERVAL '10 minutes', INTERVAL '5 minutes'),
+    ('hourly', INTERVAL '1 hour', INTERVAL '7 days', %(hourly_retention)s, INTERVAL '1 hour', INTERVAL '30 minutes'),
+    ('daily', INTERVAL '1 day', INTERVAL '90 days', %(daily_retention)s, INTERVAL '1 day', INTERVAL '6 hours')
+),
+
+rollup (relation, source, tier) AS (
+    VALUES
+    ('metrics_hourly', 'metrics', 'hourly'),
+    ('metrics_daily', 'metrics_hourly', 'daily'),
+    ('metric_histograms_hourly', 'metric_histograms', 'hourly'),
+    ('metric_histograms_daily', 'metric_histograms_hourly', 'daily'),
+    ('traces_minutely', 'traces', 'minutely'),
+    ('traces_hourly', 'traces_minutely', 'hourly'),
+    ('traces_daily', 'traces_hourly', 'daily'),
+    ('trace_durations_minutely', 'traces', 'minutely'),
+    ('trace_durations_hourly', 'trace_durations_minutely', 'hourly'),
+    ('trace_durations_daily', 'trace_durations_hourly', 'daily'),
+    ('service_durations_minutely', 'trace_durations_minutely', 'minutely'),
+    ('service_durations_hourly', 'service_durations_minutely', 'hourly'),
+    ('service_durations_daily', 'service_durations_hourly', 'daily')
+),
+
+kept (relation, kind, source, bucket_width, chunk_interval, compress_after, retention, refresh_end_offset, refresh_every) AS (
+    SELECT relation, kind, NULL, NULL::interval, chunk_interval, compress_after, retention, NULL::interval, NULL::interval FROM raw
+    UNION ALL
+    SELECT
+        rollup.relation, 'rollup', rollup.source, tier.bucket_width, tier.chunk_interval, NULL, tier.retention,
+        tier.refresh_end_offset, tier.refresh_every
+    FROM rollup
+    JOIN tier USING (tier)
+),
+
+windowed AS (
+    SELECT
+        kept.*,
+        least(source.retention, date_trunc('hour', now() - nullif(dropped.dropped_through, '-infinity'))) - 2 * source.chunk_interval
+            AS refresh_start_offset
+    FROM kept
+    LEFT JOIN kept AS source ON source.relation = kept.source
+    LEFT JOIN tidegauge.lifecycle AS dropped ON dropped.relation = kept.source
+)
+
+INSERT INTO tidegauge.lifecycle AS l (
+    relation, kind, source, bucket_width, chunk_interval, compress_after, retention, refresh_start_offset, refresh_end_offset,
+    refresh_every
+)
+SELECT
+    relation, kind, source, bucket_width, chunk_interval, compress_after, retention, refresh_start_offset, refresh_end_offset,
+    refresh_every
+FROM windowed
+ON CONFLICT (relation) DO UPDATE SET
+    chunk_interval = excluded.chunk_interval,
+    compress_after = excluded.compress_after,
+    retention = excluded.retention,
+    refresh_start_offset = excluded.refresh_start_offset,
+    refresh_end_offset = excluded.refresh_end_offset,
+    refresh_every = excluded.refresh_every,
+    applied_at = now();

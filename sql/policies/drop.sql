@@ -1,0 +1,23 @@
+-- Everything that sql/policies/functions.sql makes, and the jobs that call it.
+
+DO $$
+BEGIN
+    IF to_regclass('timescaledb_information.jobs') IS NOT NULL THEN
+        PERFORM delete_job(j.job_id) FROM timescaledb_information.jobs j WHERE j.proc_schema = 'tidegauge';
+    END IF;
+END
+$$;
+
+DROP FUNCTION IF EXISTS tidegauge.apply_lifecycle(boolean);
+DROP FUNCTION IF EXISTS tidegauge.apply_chunk_interval(text);
+DROP FUNCTION IF EXISTS tidegauge.apply_columnstore_policy(text, boolean);
+DROP FUNCTION IF EXISTS tidegauge.apply_refresh_policy(text, boolean);
+DROP FUNCTION IF EXISTS tidegauge.apply_drop_job(text, boolean);
+DROP FUNCTION IF EXISTS tidegauge.alter_job_where_it_differs(integer, boolean, interval, jsonb);
+DROP PROCEDURE IF EXISTS tidegauge.drop_expired_chunks_job(integer, jsonb);
+DROP PROCEDURE IF EXISTS tidegauge.drop_expired_chunks(text, integer);
+DROP FUNCTION IF EXISTS tidegauge.buckets_of_chunk(text, timestamptz, timestamptz);
+DROP FUNCTION IF EXISTS tidegauge.refresh_window(text);
+DROP FUNCTION IF EXISTS tidegauge.pending_ranges(text, timestamptz, timestamptz);
+DROP FUNCTION IF EXISTS tidegauge.expired_chunks(text);
+DROP FUNCTION IF EXISTS tidegauge.hypertable_of(text);
