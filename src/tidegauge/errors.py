@@ -8,6 +8,7 @@
     │   ├── InvalidArgument         400  a parameter or body that cannot be read
     │   ├── Unauthenticated         401  no or a wrong API token
     │   ├── NotFound                404
+    │   ├── MethodNotAllowed        405
     │   ├── UnsupportedMediaType    415
     │   └── PayloadTooLarge         413  before or after decompression
     ├── Overloaded                  429  pending work is at its limit; retryable
@@ -92,6 +93,18 @@ class NotFound(RequestError):
     http_status = 404
     grpc_code = 5  # NOT_FOUND
     title = "Not found"
+
+
+class MethodNotAllowed(RequestError):
+    """The path is right, the method is not; ``allowed`` is for the Allow header."""
+
+    http_status = 405
+    grpc_code = 12  # UNIMPLEMENTED
+    title = "Method not allowed"
+
+    def __init__(self, message: str, *, hint: str = "", allowed: str) -> None:
+        super().__init__(message, hint=hint)
+        self.allowed = allowed
 
 
 class UnsupportedMediaType(RequestError):

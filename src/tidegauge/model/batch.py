@@ -90,6 +90,11 @@ class Rejection:
     items: int = 1
     sample: bytes | None = None
 
+    @property
+    def refuses_items(self) -> bool:
+        """Whether spans, points or records were refused; an exemplar left out is counted but its point is stored."""
+        return not self.reason.startswith("exemplar_")
+
 
 @dataclass(slots=True)
 class SpanBatch:

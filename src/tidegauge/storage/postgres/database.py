@@ -43,8 +43,7 @@ class Database:
             timeout=connect_timeout.total_seconds(),
             # A named statement would outlive its client on the embedded database; pgbouncer does not like them either.
             kwargs={"prepare_threshold": None, "autocommit": True, "application_name": "tidegauge", "connect_timeout": 5},
-            check=AsyncConnectionPool.check_connection,
-            reconnect_timeout=0,
+            check=self._check,
         )
 
     async def __aenter__(self) -> Self:
@@ -92,6 +91,9 @@ class Database:
         """Return if the database answers; raises Unavailable."""
         async with self._connection() as connection, self._errors():
             await connection.execute(self._sql["ping"])
+
+    async def _check(self, connection: AsyncConnection) -> None:
+        await connection.execute(self._sql["ping"])
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[AsyncConnection]:

@@ -1,0 +1,74 @@
+-- The ingest path's statements. COPY's column orders are those of storage/postgres/copy.py.
+
+-- name: known_requests
+-- Ledger entries of these digests within the window, the first answer first.
+SELECT digest, tenant_id, signal, endpoint, rejected, message
+FROM tidegauge.ingest_requests
+WHERE digest = ANY (%(digests)s::uuid[]) AND slot >= now() - %(window)s::interval - INTERVAL '4 hours'
+ORDER BY received_at;
+
+-- name: enter_requests
+-- Enters requests into the ledger in the order of their keys and returns those that were not there. In the first minute of a slot
+-- they are entered into the slot before as well: a writer on the other side of the border meets them there.
+WITH wanted AS (
+    SELECT * FROM unnest(
+        %(digest)s::uuid[], %(tenant_id)s::smallint[], %(signal)s::smallint[], %(endpoint)s::text[],
+        %(items)s::bigint[], %(rejected)s::bigint[], %(message)s::text[]
+    ) AS w (digest, tenant_id, signal, endpoint, items, rejected, message)
+), slots AS (
+    SELECT time_bucket(INTERVAL '4 hours', now()) AS slot
+    UNION ALL
+    SELECT time_bucket(INTERVAL '4 hours', now()) - INTERVAL '4 hours'
+    WHERE now() - time_bucket(INTERVAL '4 hours', now()) < INTERVAL '1 minute'
+), entered AS (
+    INSERT INTO tidegauge.ingest_requests (slot, digest, tenant_id, signal, endpoint, items, rejected, message)
+    SELECT s.slot, w.digest, w.tenant_id, w.signal, w.endpoint, w.items, w.rejected, w.message
+    FROM wanted w CROSS JOIN slots s
+    ORDER BY w.digest, w.tenant_id, w.signal, w.endpoint, s.slot
+    ON CONFLICT DO NOTHING
+    RETURNING digest, tenant_id, signal, endpoint
+)
+SELECT digest, tenant_id, signal, endpoint
+FROM entered
+GROUP BY digest, tenant_id, signal, endpoint
+HAVING count(*) = (SELECT count(*) FROM slots);
+
+-- name: copy_traces
+COPY tidegauge.traces (
+    start_time, duration_ns, trace_id, span_id, parent_span_id, application_id, resource_id, scope_id, flags, dropped_attributes_count,
+    dropped_events_count, dropped_links_count, tenant_id, start_time_ns, kind, status_code, name, status_message, trace_state,
+    attributes, events, links, original
+) FROM STDIN (FORMAT binary);
+
+-- name: copy_trace_index
+COPY tidegauge.trace_index (
+    start_time, end_time, trace_id, tenant_id, span_count, error_count, application_ids, root_span_id, root_application_id,
+    root_duration_ns, root_name
+) FROM STDIN (FORMAT binary);
+
+-- name: copy_metrics
+COPY tidegauge.metrics (timestamp, series_id, start_timestamp, value, value_int, flags) FROM STDIN (FORMAT binary);
+
+-- name: copy_metric_histograms
+COPY tidegauge.metric_histograms (
+    timestamp, series_id, start_timestamp, count, sum, min, max, bucket_counts, flags, scale, zero_count, zero_threshold,
+    positive_offset, negative_offset, negative_bucket_counts
+) FROM STDIN (FORMAT binary);
+
+-- name: copy_metric_summaries
+COPY tidegauge.metric_summaries (timestamp, series_id, start_timestamp, count, sum, quantiles, quantile_values, flags)
+FROM STDIN (FORMAT binary);
+
+-- name: copy_metric_exemplars
+COPY tidegauge.metric_exemplars (timestamp, series_id, value, value_int, trace_id, span_id, filtered_attributes, original)
+FROM STDIN (FORMAT binary);
+
+-- name: copy_logs
+COPY tidegauge.logs (
+    timestamp, observed_timestamp, request_digest, trace_id, span_id, flags, dropped_attributes_count, ordinal, application_id,
+    resource_id, scope_id, tenant_id, timestamp_ns, observed_timestamp_ns, time_source, severity_number, severity_text, event_name,
+    body, attributes, original
+) FROM STDIN (FORMAT binary);
+
+-- name: copy_ingest_rejections
+COPY tidegauge.ingest_rejections (tenant_id, signal, reason, message, items, digest, sample) FROM STDIN (FORMAT binary);

@@ -1,0 +1,74 @@
+"""Second hop of the ingest path: a request's bytes become a checked batch, and the writer stores it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from uuid import UUID
+
+from tidegauge.ingest.limits import TimeLimits, enforce
+from tidegauge.ingest.writer import Writer
+from tidegauge.model.batch import Signal
+from tidegauge.otlp.decode import Decoder
+from tidegauge.otlp.encoding import Encoding
+from tidegauge.storage.interface import IngestOutcome, IngestRequest
+
+# Decoding this much takes tens of milliseconds: long enough to be worth a thread, so that health checks answer meanwhile.
+_THREAD_BYTES = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A request as a receiver hands it over: decompressed body, and what it knows of it."""
+
+    tenant_id: int
+    signal: Signal
+    endpoint: str
+    encoding: Encoding
+    body: bytes
+
+
+class Ingestor:
+    """Decodes, validates and counts; storing is the writer's."""
+
+    def __init__(self, decoder: Decoder, writer: Writer, limits: Mapping[Signal, TimeLimits], now_ns: Callable[[], int]) -> None:
+        self._decoder = decoder
+        self._writer = writer
+        self._limits = limits
+        self._now_ns = now_ns
+
+    async def ingest(self, received: Received) -> IngestOutcome:
+        """Store a request; returns after it is durable.
+
+        Raises:
+            InvalidArgument: the body cannot be read.
+            Overloaded: too many bytes are waiting for a commit.
+            Unavailable: the store is away.
+
+        """
+        with self._writer.admitted(len(received.body)):
+            if len(received.body) > _THREAD_BYTES:
+                request = await asyncio.to_thread(self._prepare, received)
+            else:
+                request = self._prepare(received)
+            if not len(request.batch) and not request.batch.rejections:
+                # Empty requests succeed, and nothing is worth an entry in the ledger.
+                return IngestOutcome(0, "")
+            return await self._writer.write(request)
+
+    def _prepare(self, received: Received) -> IngestRequest:
+        now_ns = self._now_ns()
+        batch = self._decoder.decode(received.signal, received.body, received.encoding)
+        enforce(batch, self._limits[received.signal], now_ns)
+        return IngestRequest(
+            tenant_id=received.tenant_id,
+            signal=received.signal,
+            endpoint=received.endpoint,
+            digest=UUID(bytes=blake2b(received.body, digest_size=16).digest()),
+            recognised=True,
+            batch=batch,
+            received_at_unix_nano=now_ns,
+            bytes=len(received.body),
+        )

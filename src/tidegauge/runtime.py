@@ -1,0 +1,144 @@
+"""The composition root: Settings → adapters → applications. Nothing else names concrete adapters but the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from tidegauge.api.app import ApiServices, create_app
+from tidegauge.config import IngestSettings, LifecycleSettings, Settings
+from tidegauge.embedded import EmbeddedDatabase
+from tidegauge.errors import TidegaugeError
+from tidegauge.ingest.ingestor import Ingestor
+from tidegauge.ingest.limits import TimeLimits
+from tidegauge.ingest.writer import Writer
+from tidegauge.model.batch import Signal
+from tidegauge.otlp.decode import Decoder
+from tidegauge.receiver.http import OtlpHttp
+from tidegauge.serving import Endpoint
+from tidegauge.storage.postgres.database import Database
+from tidegauge.storage.postgres.ingest import PostgresIngestStore
+from tidegauge.storage.postgres.traces import PostgresTraceStore
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where the database is. ``reader_dsn`` is None on a server: its reader role's password is not ours to know."""
+
+    owner_dsn: str
+    reader_dsn: str | None
+    embedded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """The program, assembled."""
+
+    endpoints: Sequence[Endpoint]
+    writer: Writer
+
+
+@asynccontextmanager
+async def database_location(settings: Settings, report: Report) -> AsyncIterator[Location]:
+    """The server that Settings name, or the embedded database, which runs while the block runs.
+
+    Raises:
+        EmbeddedDatabaseError: it cannot start, or another process holds its folder.
+
+    """
+    if settings.database.url is not None:
+        yield Location(settings.database.url.get_secret_value(), None, embedded=False)
+        return
+    async with EmbeddedDatabase(settings.embedded, report) as embedded:
+        yield Location(embedded.owner_dsn, embedded.reader_dsn, embedded=True)
+
+
+@asynccontextmanager
+async def assembled(settings: Settings, location: Location, now_ns: Callable[[], int] = time.time_ns) -> AsyncIterator[Runtime]:
+    """The program on a database whose schema is there; what was acknowledged is committed before the block is left.
+
+    Raises:
+        Unavailable: the database does not answer.
+
+    """
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(
+            Database(
+                location.owner_dsn,
+                pool_size=settings.database.pool_size,
+                connect_timeout=settings.database.connect_timeout,
+                statement_timeout=settings.database.statement_timeout,
+                lock_timeout=settings.database.lock_timeout,
+            )
+        )
+        store = PostgresIngestStore(database, now_ns, settings.ingest.dedup_window)
+        writer = await stack.enter_async_context(
+            Writer(
+                store,
+                max_pending_bytes=settings.ingest.max_pending_bytes,
+                group_max_rows=settings.ingest.group_max_rows,
+                group_max_bytes=settings.ingest.group_max_bytes,
+                commit_timeout=settings.ingest.commit_timeout,
+            )
+        )
+        ingestor = Ingestor(Decoder(), writer, time_limits(settings.lifecycle, settings.ingest), now_ns)
+        otlp = OtlpHttp(ingestor, settings.otlp.max_body_bytes)
+        traces = PostgresTraceStore(database)
+        services = ApiServices(
+            applications=traces,
+            traces=traces,
+            metrics=traces,
+            logs=traces,
+            readiness=lambda: _readiness(database),
+            now_ns=now_ns,  # type: ignore[arg-type]
+        )
+        api = create_app(services, settings.api)
+        endpoints = [
+            Endpoint(otlp, settings.otlp.listen, "TIDEGAUGE_OTLP_LISTEN"),
+            Endpoint(_OtlpBeside(api, otlp), settings.api.listen, "TIDEGAUGE_API_LISTEN"),
+        ]
+        yield Runtime(endpoints, writer)
+
+
+def time_limits(lifecycle: LifecycleSettings, ingest: IngestSettings) -> Mapping[Signal, TimeLimits]:
+    """Accepted times by signal: retention less one chunk back, the tolerance ahead."""
+
+    def limits(retention: timedelta, chunk: timedelta) -> TimeLimits:
+        return TimeLimits(past=retention - chunk, future=ingest.future_tolerance)
+
+    return {
+        Signal.TRACES: limits(lifecycle.traces_retention, lifecycle.traces_chunk),
+        Signal.METRICS: limits(lifecycle.metrics_retention, lifecycle.metrics_chunk),
+        Signal.LOGS: limits(lifecycle.logs_retention, lifecycle.logs_chunk),
+    }
+
+
+class _OtlpBeside:
+    """The API's port takes OTLP as well, so that one address is enough behind an ingress."""
+
+    def __init__(self, api: Any, otlp: OtlpHttp) -> None:
+        self._api = api
+        self._otlp = otlp
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """To the receiver what is under /v1/, to the API the rest."""
+        app = self._otlp if scope["type"] == "http" and scope["path"].startswith("/v1/") else self._api
+        await app(scope, receive, send)
+
+
+async def _readiness(database: Database) -> Mapping[str, str]:
+    try:
+        async with asyncio.timeout(2):
+            await database.ping()
+    except TidegaugeError as error:
+        return {"timescaledb": str(error)}
+    except TimeoutError:
+        return {"timescaledb": "no answer within 2 s"}
+    return {"timescaledb": "ok"}

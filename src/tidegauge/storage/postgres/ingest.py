@@ -1,0 +1,130 @@
+"""Stores ingest requests in TimescaleDB: dictionaries first, then ledger and rows in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+import psycopg
+from psycopg import AsyncConnection
+
+from tidegauge.errors import Unavailable
+from tidegauge.model.batch import LogBatch, MetricBatch, SpanBatch
+from tidegauge.storage import sqlfiles
+from tidegauge.storage.interface import IngestOutcome, IngestRequest
+from tidegauge.storage.postgres import copy
+from tidegauge.storage.postgres.database import Database
+from tidegauge.storage.postgres.intern import Dictionaries, Interned
+
+_Key = tuple[UUID, int, int, str]
+_ATTEMPTS = 5
+_TABLES = (
+    "traces", "trace_index", "metrics", "metric_histograms", "metric_summaries", "metric_exemplars", "logs", "ingest_rejections",
+)  # fmt: skip
+
+
+class PostgresIngestStore:
+    """An :class:`tidegauge.storage.interface.IngestStore`."""
+
+    def __init__(self, database: Database, now_ns: Callable[[], int], dedup_window: timedelta) -> None:
+        self._database = database
+        self._dictionaries = Dictionaries(database, now_ns)
+        self._sql = sqlfiles.queries("ingest")
+        self._window = dedup_window
+
+    async def ping(self) -> None:
+        """Return if the database answers; raises Unavailable."""
+        await self._database.ping()
+
+    async def commit(self, requests: Sequence[IngestRequest]) -> Sequence[IngestOutcome]:
+        """See :meth:`tidegauge.storage.interface.IngestStore.commit`."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                return await self._commit(requests)
+            except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, psycopg.errors.LockNotAvailable) as error:
+                # Another writer was in the way: the same again succeeds, and nobody needs to see it.
+                if attempt == _ATTEMPTS:
+                    raise Unavailable("other writers are in the way", hint="too many writers on the same requests") from error
+        raise AssertionError("unreachable")
+
+    async def _commit(self, requests: Sequence[IngestRequest]) -> Sequence[IngestOutcome]:
+        first = {_key(request): request for request in reversed(requests)}
+        unique = list(first.values())
+        interned = await self._dictionaries.intern(unique)
+        async with self._database.writing() as connection:
+            known = await self._known(connection, first)
+            new = [(request, ids) for request, ids in zip(unique, interned, strict=True) if _key(request) not in known]
+            if new:
+                entered = await self._enter(connection, [request for request, _ in new])
+                if len(entered) < len(new):
+                    # Another writer stored some of them between our two statements; its answer is theirs.
+                    known.update(await self._known(connection, first.keys() - entered))
+                await self._copy(connection, [(request, ids) for request, ids in new if _key(request) in entered])
+        return [known.get(_key(request)) or _outcome(request) for request in requests]
+
+    async def _known(self, connection: AsyncConnection, keys: Mapping[_Key, IngestRequest] | set[_Key]) -> dict[_Key, IngestOutcome]:
+        cursor = await connection.execute(
+            self._sql["known_requests"], {"digests": sorted({key[0] for key in keys}), "window": self._window}
+        )
+        found: dict[_Key, IngestOutcome] = {}
+        for digest, tenant_id, signal, endpoint, rejected, message in await cursor.fetchall():
+            key = (digest, tenant_id, signal, endpoint)
+            if key in keys:
+                found.setdefault(key, IngestOutcome(rejected, message, repeated=True))
+        return found
+
+    async def _enter(self, connection: AsyncConnection, requests: Sequence[IngestRequest]) -> set[_Key]:
+        answers = [_outcome(request) for request in requests]
+        cursor = await connection.execute(
+            self._sql["enter_requests"],
+            {
+                "digest": [request.digest for request in requests],
+                "tenant_id": [request.tenant_id for request in requests],
+                "signal": [int(request.signal) for request in requests],
+                "endpoint": [request.endpoint for request in requests],
+                "items": [len(request.batch) for request in requests],
+                "rejected": [answer.rejected for answer in answers],
+                "message": [answer.message for answer in answers],
+            },
+        )
+        return {(row[0], row[1], row[2], row[3]) for row in await cursor.fetchall()}
+
+    async def _copy(self, connection: AsyncConnection, requests: Sequence[tuple[IngestRequest, Interned]]) -> None:
+        parts: dict[str, list[bytes]] = {table: [] for table in _TABLES}
+        for request, ids in requests:
+            for table, rows in _encode(request, ids).items():
+                if rows:
+                    parts[table].append(rows)
+        async with connection.cursor() as cursor:
+            for table, buffers in parts.items():
+                if buffers:
+                    async with cursor.copy(self._sql[f"copy_{table}"]) as stream:
+                        await stream.write(copy.framed(buffers))
+
+
+def _key(request: IngestRequest) -> _Key:
+    return request.digest, request.tenant_id, int(request.signal), request.endpoint
+
+
+def _outcome(request: IngestRequest) -> IngestOutcome:
+    rejections = [rejection for rejection in request.batch.rejections if rejection.refuses_items]
+    reasons = "; ".join(f"{rejection.items} × {rejection.reason}: {rejection.message}" for rejection in rejections)
+    return IngestOutcome(sum(rejection.items for rejection in rejections), reasons[:4000])
+
+
+def _encode(request: IngestRequest, ids: Interned) -> dict[str, bytes]:
+    batch, tenant = request.batch, request.tenant_id
+    rows = {"ingest_rejections": copy.rejections(batch.rejections, tenant, request.signal, request.digest)}
+    match batch:
+        case SpanBatch():
+            rows["traces"] = copy.spans(batch, tenant, ids.resources, ids.scopes)
+            rows["trace_index"] = copy.trace_index(batch, tenant, ids.resources)
+        case MetricBatch():
+            rows["metrics"] = copy.numbers(batch.numbers, ids.series)
+            rows["metric_histograms"] = copy.histograms(batch.histograms, ids.series)
+            rows["metric_summaries"] = copy.summaries(batch.summaries, ids.series)
+            rows["metric_exemplars"] = copy.exemplars(batch.exemplars, ids.series)
+        case LogBatch():
+            rows["logs"] = copy.logs(batch, tenant, ids.resources, ids.scopes, request.digest, request.received_at_unix_nano)
+    return rows
