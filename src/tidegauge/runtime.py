@@ -42,6 +42,7 @@ class Runtime:
     """The program, assembled."""
 
     endpoints: Sequence[Endpoint]
+    ingestor: Ingestor
     writer: Writer
 
 
@@ -104,7 +105,7 @@ async def assembled(settings: Settings, location: Location, now_ns: Callable[[],
             Endpoint(otlp, settings.otlp.listen, "TIDEGAUGE_OTLP_LISTEN"),
             Endpoint(_OtlpBeside(api, otlp), settings.api.listen, "TIDEGAUGE_API_LISTEN"),
         ]
-        yield Runtime(endpoints, writer)
+        yield Runtime(endpoints, ingestor, writer)
 
 
 def time_limits(lifecycle: LifecycleSettings, ingest: IngestSettings) -> Mapping[Signal, TimeLimits]:

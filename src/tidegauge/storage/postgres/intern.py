@@ -112,7 +112,7 @@ class Dictionaries:
                 known.scopes[tenant, identity] = scope_id
         series = known.missing_series()
         if series:
-            rows = [
+            series_rows = [
                 _series_row(key, entry, known.resources[resource], known.scopes[scope]) for key, (entry, resource, scope) in series.items()
             ]
             for tenant, identity, series_id in await self._merge(connection, "series", series_rows, _SERIES_COLUMNS):

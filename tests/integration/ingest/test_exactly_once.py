@@ -1,0 +1,119 @@
+"""What the ledger promises, on a real database."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import psycopg
+import pytest
+import pytest_asyncio
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from tests.servers.timescaledb import TestDatabase
+
+from tidegauge.config import Settings
+from tidegauge.ingest.ingestor import Ingestor, Received
+from tidegauge.model.batch import Signal
+from tidegauge.otlp.encoding import Encoding
+from tidegauge.runtime import Location, assembled
+
+
+def trace_request(service: str, now_ns: int, spans: int, *, broken: int = 0) -> tuple[bytes, bytes]:
+    """(body, trace id) of a request with ``spans`` good spans and ``broken`` ones with a span id of three bytes."""
+    request = ExportTraceServiceRequest()
+    resource = request.resource_spans.add()
+    attribute = resource.resource.attributes.add(key="service.name")
+    attribute.value.string_value = service
+    scope = resource.scope_spans.add()
+    trace_id = uuid.uuid4().bytes
+    for number in range(spans + broken):
+        scope.spans.add(
+            trace_id=trace_id,
+            span_id=(number + 1).to_bytes(8) if number < spans else b"bad",
+            name=f"span {number}",
+            start_time_unix_nano=now_ns,
+            end_time_unix_nano=now_ns + 1000,
+        )
+    return request.SerializeToString(), trace_id
+
+
+@pytest_asyncio.fixture(scope="module")
+async def ingestors(database: TestDatabase, settings: Settings) -> AsyncIterator[tuple[Ingestor, Ingestor]]:
+    """Two ingest paths on one database, as two workers are."""
+    location = Location(database.owner_dsn, None, embedded=False)
+    async with assembled(settings, location) as one, assembled(settings, location) as other:
+        yield one.ingestor, other.ingestor
+
+
+async def count(database: TestDatabase, trace_id: bytes) -> int:
+    async with await psycopg.AsyncConnection.connect(database.owner_dsn, prepare_threshold=None) as connection:
+        cursor = await connection.execute("SELECT count(*) FROM tidegauge.traces WHERE trace_id = %s", (uuid.UUID(bytes=trace_id),))
+        row = await cursor.fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+def received(body: bytes, signal: Signal = Signal.TRACES) -> Received:
+    return Received(tenant_id=0, signal=signal, endpoint=f"/v1/{signal.name.lower()}", encoding=Encoding.PROTOBUF, body=body)
+
+
+async def test_a_resend_is_stored_once_and_answered_alike(
+    database: TestDatabase, ingestors: tuple[Ingestor, Ingestor], now_ns: int
+) -> None:
+    body, trace_id = trace_request("resend", now_ns, 3, broken=2)
+    first = await ingestors[0].ingest(received(body))
+    again = await ingestors[1].ingest(received(body))
+    assert await count(database, trace_id) == 3
+    assert (first.rejected, first.repeated) == (2, False)
+    assert (again.rejected, again.message, again.repeated) == (2, first.message, True)
+
+
+async def test_the_same_body_many_times_at_once_on_two_workers(
+    database: TestDatabase, ingestors: tuple[Ingestor, Ingestor], now_ns: int
+) -> None:
+    body, trace_id = trace_request("at once", now_ns, 5)
+    outcomes = await asyncio.gather(*(ingestors[number % 2].ingest(received(body)) for number in range(12)))
+    assert await count(database, trace_id) == 5
+    assert {outcome.rejected for outcome in outcomes} == {0}
+
+
+async def test_equal_bytes_of_two_signals_are_two_requests(
+    database: TestDatabase, ingestors: tuple[Ingestor, Ingestor], now_ns: int
+) -> None:
+    """A span without a name reads as a log record without anything: its fields are unknown ones there."""
+    request = ExportTraceServiceRequest.FromString(trace_request("two signals", now_ns, 1)[0])
+    request.resource_spans[0].scope_spans[0].spans[0].name = ""
+    body = request.SerializeToString()
+    assert len(ExportLogsServiceRequest.FromString(body).resource_logs[0].scope_logs[0].log_records) == 1
+    as_trace = await ingestors[0].ingest(received(body, Signal.TRACES))
+    as_logs = await ingestors[0].ingest(received(body, Signal.LOGS))
+    assert (as_trace.repeated, as_logs.repeated) == (False, False)
+    assert await count(database, request.resource_spans[0].scope_spans[0].spans[0].trace_id) == 1
+    async with await psycopg.AsyncConnection.connect(database.owner_dsn, prepare_threshold=None) as connection:
+        cursor = await connection.execute(
+            "SELECT count(*) FROM tidegauge.logs l JOIN tidegauge.applications a USING (application_id) WHERE a.name = 'two signals'"
+        )
+        assert await cursor.fetchone() == (1,)
+
+
+@pytest.mark.parametrize(
+    ("offset", "reason"), [(timedelta(days=-31), "too_old"), (timedelta(hours=1), "too_far_ahead")], ids=["too old", "too far ahead"]
+)
+async def test_items_out_of_range_are_rejected_one_by_one(
+    database: TestDatabase, ingestors: tuple[Ingestor, Ingestor], now_ns: int, offset: timedelta, reason: str
+) -> None:
+    request = ExportTraceServiceRequest.FromString(trace_request(reason, now_ns, 2)[0])
+    span = request.resource_spans[0].scope_spans[0].spans[1]
+    span.start_time_unix_nano += int(offset.total_seconds()) * 1_000_000_000
+    outcome = await ingestors[0].ingest(received(request.SerializeToString()))
+    assert outcome.rejected == 1
+    assert reason in outcome.message
+    assert await count(database, request.resource_spans[0].scope_spans[0].spans[0].trace_id) == 1
+    async with await psycopg.AsyncConnection.connect(database.owner_dsn, prepare_threshold=None) as connection:
+        cursor = await connection.execute(
+            "SELECT items FROM tidegauge.ingest_rejections WHERE reason = %s ORDER BY rejected_at DESC LIMIT 1", (reason,)
+        )
+        assert await cursor.fetchone() == (1,)

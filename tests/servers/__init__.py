@@ -1,0 +1,1 @@
+"""Starts what a test needs. The order of choice for a TimescaleDB: its URL in the environment, testcontainers where Docker is, embedded."""
