@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Sequence
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from tidegauge.model.batch import LogBatch
+from tidegauge.otlp.items import CHUNK, Row, Rows
 from tidegauge.otlp.limits import INT16_MAX, TIME_END, valid_span_id, valid_trace_id
 from tidegauge.otlp.origins import Origins
 from tidegauge.otlp.rejections import Rejections
 from tidegauge.otlp.values import JsonColumns
 
-Row = tuple[Any, ...]
 _COLUMNS = (
     "ordinal",
     "time_unix_nano",
@@ -24,12 +23,10 @@ _COLUMNS = (
     "severity_text",
     "event_name",
     "body",
-    "attributes",
     "trace_id",
     "span_id",
     "flags",
     "dropped_attributes_count",
-    "original",
 )
 
 
@@ -37,28 +34,31 @@ def decode_logs(request: ExportLogsServiceRequest, origins: Origins) -> LogBatch
     """All log records of a request."""
     rejections = Rejections()
     batch = LogBatch(origins.resources, origins.scopes)
-    rows: list[Row] = []
+    rows = Rows()
     ordinal = 0
     for resource_logs in request.resource_logs:
         resource = origins.resource(resource_logs.resource, resource_logs.schema_url)
         for scope_logs in resource_logs.scope_logs:
             before = len(rows)
-            _add_rows(rows, scope_logs.log_records, ordinal, rejections)
+            for first in range(0, len(scope_logs.log_records), CHUNK):
+                _add_rows(rows, scope_logs.log_records[first : first + CHUNK], ordinal + first, rejections)
             ordinal += len(scope_logs.log_records)
             added = len(rows) - before
             batch.resource += [resource] * added
             batch.scope += [origins.scope(scope_logs.scope, scope_logs.schema_url)] * added
-    for name, column in zip(_COLUMNS, zip(*rows, strict=True), strict=False):
-        setattr(batch, name, list(column))
+    rows.fill(batch, _COLUMNS)
     batch.rejections = rejections.listed()
     return batch
 
 
-def _add_rows(rows: list[Row], records: Iterable[LogRecord], ordinal: int, rejections: Rejections) -> None:
-    """Append a row a record (hot path). Ids that mean nothing do not cost a record: it is then in no trace (logs.proto, trace_id)."""
-    add = rows.append
+def _add_rows(found: Rows, records: Sequence[LogRecord], ordinal: int, rejections: Rejections) -> None:
+    """Add a row a record (hot path). Ids that mean nothing do not cost a record: it is then in no trace (logs.proto, trace_id)."""
+    rows: list[Row] = []
+    attributes: list[dict[str, object]] = []
+    kept: list[LogRecord] = []
+    lossy: list[int] = []
     columns = JsonColumns()
-    attributes_of, text_of = columns.attributes, columns.text
+    mapping_of, text_of = columns.mapping, columns.text
     for position, record in enumerate(records, ordinal):
         time, observed_time = record.time_unix_nano, record.observed_time_unix_nano
         if time >= TIME_END or observed_time >= TIME_END:
@@ -73,7 +73,9 @@ def _add_rows(rows: list[Row], records: Iterable[LogRecord], ordinal: int, rejec
         if not 0 <= severity_number <= INT16_MAX:
             severity_number, columns.lossy = 0, True
         event_name, severity_text = record.event_name, record.severity_text
-        add(
+        attributes.append(mapping_of(record.attributes))
+        kept.append(record)
+        rows.append(
             (
                 position,
                 time,
@@ -82,16 +84,16 @@ def _add_rows(rows: list[Row], records: Iterable[LogRecord], ordinal: int, rejec
                 text_of(severity_text) if severity_text else "",
                 text_of(event_name) if event_name else "",
                 _body(record.body, columns) if record.HasField("body") else None,
-                attributes_of(record.attributes),
                 trace_id,
                 span_id,
                 record.flags,
                 record.dropped_attributes_count,
-                # Last: by now every other column has told whether it is faithful.
-                record.SerializeToString() if columns.lossy else None,
             )
         )
-        columns.lossy = False
+        if columns.lossy:
+            lossy.append(len(rows) - 1)
+            columns.lossy = False
+    found.add(rows, attributes, kept, lossy)
 
 
 def _body(body: AnyValue, columns: JsonColumns) -> str | None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import orjson
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
-from tidegauge.model.attributes import AnyValue
 from tidegauge.model.batch import ResourceEntry, ScopeEntry
 from tidegauge.model.identity import resource_identity, scope_identity
 from tidegauge.otlp.cache import BoundedCache
-from tidegauge.otlp.typed_json import plain_text
 from tidegauge.otlp.values import REPLACEMENT, JsonColumns, model_pairs
 
 UNKNOWN_SERVICE = "unknown_service"
@@ -24,9 +23,9 @@ def resource_entry(resource: Resource, schema_url: str) -> ResourceEntry:
     """
     columns = JsonColumns()
     attributes = model_pairs(resource.attributes)
-    named = dict(attributes)
-    environment = _name(named.get("deployment.environment.name")) or _name(named.get("deployment.environment"))
     text = columns.attributes(resource.attributes)
+    named = orjson.loads(text)
+    environment = _name(named.get("deployment.environment.name")) or _name(named.get("deployment.environment"))
     return ResourceEntry(
         identity=resource_identity(attributes, schema_url),
         service_name=_name(named.get("service.name")) or UNKNOWN_SERVICE,
@@ -55,8 +54,11 @@ def scope_entry(scope: InstrumentationScope, schema_url: str) -> ScopeEntry:
     )
 
 
-def _name(value: AnyValue) -> str:
-    return "" if value is None else plain_text(value).replace("\0", REPLACEMENT)
+def _name(value: object) -> str:
+    """A name as text, from the JSON column: what is no string is its JSON."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 class Origins:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tidegauge.model.batch import SpanBatch
+from tidegauge.otlp.items import CHUNK, Row, Rows
 from tidegauge.otlp.limits import INT16_MAX, TIME_END, ZERO_SPAN_ID, ZERO_TRACE_ID, valid_span_id, valid_trace_id
 from tidegauge.otlp.origins import Origins
 from tidegauge.otlp.rejections import Rejections
 from tidegauge.otlp.values import JsonColumns
 
-Row = tuple[Any, ...]
 _COLUMNS = (
     "start_time_unix_nano",
     "end_time_unix_nano",
@@ -27,13 +26,11 @@ _COLUMNS = (
     "status_message",
     "trace_state",
     "flags",
-    "attributes",
     "events",
     "links",
     "dropped_attributes_count",
     "dropped_events_count",
     "dropped_links_count",
-    "original",
 )
 
 
@@ -41,26 +38,29 @@ def decode_spans(request: ExportTraceServiceRequest, origins: Origins) -> SpanBa
     """All spans of a request."""
     rejections = Rejections()
     batch = SpanBatch(origins.resources, origins.scopes)
-    rows: list[Row] = []
+    rows = Rows()
     for resource_spans in request.resource_spans:
         resource = origins.resource(resource_spans.resource, resource_spans.schema_url)
         for scope_spans in resource_spans.scope_spans:
             before = len(rows)
-            _add_rows(rows, scope_spans.spans, rejections)
+            for first in range(0, len(scope_spans.spans), CHUNK):
+                _add_rows(rows, scope_spans.spans[first : first + CHUNK], rejections)
             added = len(rows) - before
             batch.resource += [resource] * added
             batch.scope += [origins.scope(scope_spans.scope, scope_spans.schema_url)] * added
-    for name, column in zip(_COLUMNS, zip(*rows, strict=True), strict=False):
-        setattr(batch, name, list(column))
+    rows.fill(batch, _COLUMNS)
     batch.rejections = rejections.listed()
     return batch
 
 
-def _add_rows(rows: list[Row], spans: Iterable[Span], rejections: Rejections) -> None:
-    """Append a row a span. This is the hot path: every field is read once, and what is rare is looked at in functions of its own."""
-    add = rows.append
+def _add_rows(found: Rows, spans: Sequence[Span], rejections: Rejections) -> None:
+    """Add a row a span. This is the hot path: every field is read once, and what is rare is looked at in functions of its own."""
+    rows: list[Row] = []
+    attributes: list[dict[str, object]] = []
+    kept: list[Span] = []
+    lossy: list[int] = []
     columns = JsonColumns()
-    attributes_of, text_of = columns.attributes, columns.text
+    mapping_of, text_of = columns.mapping, columns.text
     for span in spans:
         trace_id, span_id, parent_span_id = span.trace_id, span.span_id, span.parent_span_id
         start, end = span.start_time_unix_nano, span.end_time_unix_nano
@@ -86,7 +86,9 @@ def _add_rows(rows: list[Row], spans: Iterable[Span], rejections: Rejections) ->
         if not (0 <= kind <= INT16_MAX and 0 <= status_code <= INT16_MAX):
             kind, status_code = _small(kind, columns), _small(status_code, columns)
         events, links = span.events, span.links
-        add(
+        attributes.append(mapping_of(span.attributes))
+        kept.append(span)
+        rows.append(
             (
                 start,
                 end,
@@ -99,17 +101,17 @@ def _add_rows(rows: list[Row], spans: Iterable[Span], rejections: Rejections) ->
                 text_of(status_message) if status_message else "",
                 text_of(trace_state) if trace_state else "",
                 span.flags,
-                attributes_of(span.attributes),
                 _events(events, columns) if events else None,
                 _links(links, columns) if links else None,
                 span.dropped_attributes_count,
                 span.dropped_events_count,
                 span.dropped_links_count,
-                # Last: by now every other column has told whether it is faithful.
-                span.SerializeToString() if columns.lossy else None,
             )
         )
-        columns.lossy = False
+        if columns.lossy:
+            lossy.append(len(rows) - 1)
+            columns.lossy = False
+    found.add(rows, attributes, kept, lossy)
 
 
 def _events(events: Iterable[Span.Event], columns: JsonColumns) -> bytes:

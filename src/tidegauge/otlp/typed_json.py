@@ -5,8 +5,6 @@ from __future__ import annotations
 from base64 import b64encode
 from math import isfinite, isnan
 
-import orjson
-
 from tidegauge.model.attributes import AnyValue, KeyValues
 
 Json = dict[str, object]
@@ -52,11 +50,6 @@ def plain_value(value: AnyValue) -> object:
     if isinstance(value, tuple):
         return [plain_value(item) for item in value]
     return value
-
-
-def plain_text(value: AnyValue) -> str:
-    """A value as text: a string as it is, any other as its plain JSON."""
-    return value if isinstance(value, str) else orjson.dumps(plain_value(value)).decode()
 
 
 def json_float(value: float) -> float | str:

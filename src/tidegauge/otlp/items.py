@@ -1,0 +1,45 @@
+"""What spans and logs have in common on their way to columns: rows gathered chunk by chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from google.protobuf.message import Message
+
+from tidegauge.otlp.values import JsonColumns
+
+Row = tuple[Any, ...]
+CHUNK = 256
+"""Items whose attributes are written to JSON at once; bounds what is held twice."""
+
+
+class Rows:
+    """Rows of a batch: tuples of most columns (one append an item), and the columns ``attributes`` and ``original`` beside them."""
+
+    __slots__ = ("attributes", "originals", "rows")
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.attributes: list[bytes] = []
+        self.originals: list[bytes | None] = []
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def add(self, rows: list[Row], attributes: list[dict[str, object]], items: Sequence[Message], lossy: Sequence[int]) -> None:
+        """Add a chunk: of each item its row, attributes and message; ``lossy`` are positions of items whose columns are not faithful."""
+        texts, replaced = JsonColumns.texts(attributes)
+        originals: list[bytes | None] = [None] * len(rows)
+        for position in (*lossy, *replaced):
+            originals[position] = items[position].SerializeToString()
+        self.rows += rows
+        self.attributes += texts
+        self.originals += originals
+
+    def fill(self, batch: Any, names: Sequence[str]) -> None:
+        """Set the batch's columns: ``names`` are those of the rows, in their order."""
+        for name, column in zip(names, zip(*self.rows, strict=True), strict=False):
+            setattr(batch, name, list(column))
+        batch.attributes = self.attributes
+        batch.original = self.originals
