@@ -24,6 +24,7 @@ const HARMLESS_TIMESCALE = [
   'hypertable_compression_stats', 'hypertable_columnstore_stats', 'chunk_compression_stats', 'chunk_columnstore_stats',
   'relation_size', 'relation_approximate_size', 'hypertable_local_size', 'indexes_local_size', 'chunks_local_size',
   'compressed_chunk_local_stats', 'cagg_watermark', 'cagg_watermark_materialized', 'show_chunks',
+  'has_invalidation_trigger',
 ];
 
 const list = (names) => names.map(literal).join(', ');

@@ -6,6 +6,7 @@ import { gatherCopy } from './copy_in.mjs';
 import { LostTransaction } from './lost_transaction.mjs';
 import { ProtocolError, copyInResponse, errorResponse, parameterStatus, query, readCString, readyForQuery } from './protocol.mjs';
 import { REPORTED, identifier, setSql } from './session.mjs';
+import { READER_SEARCH_PATH, milliseconds } from './shared.mjs';
 
 /** Stands for a statement that is refused: PostgreSQL fails it, so that the transaction's state is right. */
 export const REFUSED = 'refused by the server';
@@ -32,12 +33,18 @@ export class Conversation {
   backendStatus = 'I';
   #toReport = [];
   #lost = null;
+  /** What the client has set statement_timeout to, in milliseconds; 0: nothing. */
   #timeout = { session: 0, local: 0 };
 
   constructor(client, server) {
     this.client = client;
     this.server = server;
     this.extended = new Extended(this);
+    this.#readTimeout();
+  }
+
+  #readTimeout() {
+    this.#timeout.session = milliseconds(this.client.settings.get('statement_timeout') ?? '0') ?? 0;
   }
 
   get holds() {
@@ -131,7 +138,7 @@ export class Conversation {
   /** A reader works as its own role in a read-only transaction; without that nothing of it may run. */
   async #wrap() {
     const { reader } = this.server.config;
-    const settings = new Map([['search_path', 'analytics, public'], ...this.client.settings]);
+    const settings = new Map([['search_path', READER_SEARCH_PATH], ...this.client.settings]);
     const { error, status } = await this.server.session.sql(
       // How text is read must be what the statement check supposes, whatever a client of the owner has done.
       `BEGIN READ ONLY; SET LOCAL standard_conforming_strings = on; SET LOCAL client_encoding = 'UTF8'; ${setSql(settings, true)}
@@ -230,6 +237,7 @@ export class Conversation {
   async #readBack() {
     this.changed = false;
     const reported = await this.server.session.leave(this.client);
+    this.#readTimeout();
     return [...reported].map(([name, value]) => parameterStatus(name, value));
   }
 

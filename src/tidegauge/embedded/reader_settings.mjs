@@ -1,6 +1,8 @@
 // Settings that a reader may change, for itself alone. Nothing that changes how text is read (standard_conforming_strings,
 // client_encoding): the check must see what PostgreSQL will see. Nothing that takes more memory.
 
+import { DEFAULTS, READER_SEARCH_PATH, milliseconds } from './shared.mjs';
+
 const FREE = new Set([
   'application_name', 'bytea_output', 'client_min_messages', 'constraint_exclusion', 'cursor_tuple_fraction', 'datestyle',
   'default_text_search_config', 'extra_float_digits', 'from_collapse_limit', 'geqo', 'gin_fuzzy_search_limit', 'idle_in_transaction_session_timeout',
@@ -18,6 +20,9 @@ const FIXED = {
 };
 /** Does nothing here, and PostgreSQL answers SET. */
 const NOTHING = 'SET TRANSACTION READ ONLY';
+
+/** What RESET means, where it is not PostgreSQL's own default. */
+const RESET_TO = new Map([['search_path', READER_SEARCH_PATH], ['timezone', `'${DEFAULTS.TimeZone}'`], ['enable_seqscan', DEFAULTS.enable_seqscan]]);
 
 const quoted = (text) => `'${text.replace(/'/g, "''")}'`;
 const denied = (message) => ({ refusal: { code: '42501', message, hint: 'Readers may change how values are shown, and timeouts.' } });
@@ -40,9 +45,8 @@ function standing(name, value) {
 }
 
 function timeout(name, value, local) {
-  if (name !== 'statement_timeout') return undefined;
-  const match = /^\s*(\d+)\s*(ms|s|min|h)?\s*$/.exec(value ?? '0');
-  return match ? { ms: Number(match[1]) * { ms: 1, s: 1000, min: 60_000, h: 3_600_000 }[match[2] ?? 'ms'], local } : undefined;
+  const ms = name === 'statement_timeout' ? milliseconds(value) : undefined;
+  return ms === undefined ? undefined : { ms, local };
 }
 
 /** SET, SET LOCAL, RESET: {text, set: {name, value, all, local}} — always run as SET LOCAL, kept by us. */
@@ -57,7 +61,7 @@ export function readerSetting(node) {
     case 'VAR_RESET':
     case 'VAR_SET_DEFAULT':
       if (standing(name, '') !== 'free') return Object.hasOwn(FIXED, name) ? { text: NOTHING } : denied(`readers may not reset ${name}`);
-      return { text: `SET LOCAL ${name} TO DEFAULT`, set: { name, value: null, local }, timeout: timeout(name, '0', local) };
+      return { text: `SET LOCAL ${name} TO ${RESET_TO.get(name) ?? 'DEFAULT'}`, set: { name, value: null, local }, timeout: timeout(name, '0', local) };
     case 'VAR_SET_VALUE':
       return setValue(name, (node.args ?? []).map(constant), local);
     default:

@@ -2,9 +2,8 @@
 // a client SET is read back when its turn ends, removed, and set again before its next turn. Clients without settings
 // of their own cost nothing. Prepared statements are told apart by name (extended.mjs); `epoch` says when they are gone.
 import { AnswerScanner, errorFields, query } from './protocol.mjs';
+import { DEFAULTS } from './shared.mjs';
 
-/** What RESET ALL leaves different from a server: PGlite starts with search_path = pg_catalog and TimeZone = GMT. */
-const BASE = { search_path: '"$user", public', TimeZone: 'UTC' };
 export const REPORTED = [
   'server_version', 'server_encoding', 'client_encoding', 'application_name', 'default_transaction_read_only',
   'in_hot_standby', 'is_superuser', 'session_authorization', 'DateStyle', 'IntervalStyle', 'TimeZone',
@@ -68,7 +67,9 @@ export class Session {
     const before = client.told ?? new Map();
     const { rows } = await this.sql("SELECT name, setting FROM pg_catalog.pg_settings WHERE source = 'session'");
     client.settings = new Map(rows.filter(([name, value]) => !TRANSIENT.test(name) && this.#base.get(name) !== value));
-    this.#applied = client.settingsKey;
+    // After a RESET of the client's, our defaults are not in force: the next turn, whoever has it, sets them again.
+    const set = new Set(rows.map(([name]) => name));
+    this.#applied = Object.keys(DEFAULTS).every((name) => set.has(name)) ? client.settingsKey : 'unknown';
     client.told = new Map(REPORTED.map((name) => [name, client.settings.get(name) ?? this.#base.get(name)]));
     return new Map([...client.told].filter(([name, value]) => value !== (before.get(name) ?? this.#base.get(name))));
   }
@@ -108,7 +109,7 @@ export class Session {
   }
 
   #resetSql() {
-    return `RESET ALL;${setSql(new Map(Object.entries(BASE)), false)}`;
+    return `RESET ALL;${setSql(new Map(Object.entries(DEFAULTS)), false)}`;
   }
 }
 

@@ -2,7 +2,7 @@
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { readFromDevice } from './copy_text.mjs';
-import { COPY_DEVICE } from './shared.mjs';
+import { COPY_DEVICE, milliseconds } from './shared.mjs';
 
 const CACHED_TEXT = 16 * 1024;
 const CACHED_COUNT = 4000;
@@ -64,14 +64,12 @@ function temporary(node) {
 
 const isCopyIn = (node) => Boolean(node.is_from) && !node.filename && !node.is_program;
 
-/** `statement_timeout` in milliseconds from `SET … = 500` or `= '5s'`; undefined where it is not that simple. */
+/** `statement_timeout` in milliseconds from `SET … = 500` or `= '5s'`; undefined where it is something else. */
 function timeoutOf(node) {
   if (node.name !== 'statement_timeout') return undefined;
   if (node.kind !== 'VAR_SET_VALUE') return 0;
   const constant = node.args?.[0]?.A_Const;
-  const text = constant?.sval?.sval ?? String(constant?.ival?.ival ?? 0);
-  const match = /^\s*(\d+)\s*(ms|s|min|h)?\s*$/.exec(text);
-  return match ? Number(match[1]) * { ms: 1, s: 1000, min: 60_000, h: 3_600_000 }[match[2] ?? 'ms'] : undefined;
+  return milliseconds(constant?.sval?.sval ?? String(constant?.ival?.ival ?? 0));
 }
 
 export class Statements {

@@ -1,0 +1,138 @@
+"""Limits that really end a statement, a transaction or a result, and leave everybody else alone."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from psycopg import AsyncConnection, errors
+from psycopg.pq import TransactionStatus
+
+from tidegauge.embedded import EmbeddedDatabase
+
+Connection = AsyncConnection[Any]
+
+# Reads a large temporary file: can be interrupted. Computes only: the database has to be closed and opened again.
+SOFT = "SELECT count(*) FROM generate_series(1, 1000000000000)"
+HARD = "SELECT count(*) FROM pg_class a, pg_class b, pg_class c, pg_class d"
+
+
+async def value(connection: Connection, sql: str) -> Any:
+    row = await (await connection.execute(sql)).fetchone()
+    return None if row is None else row[0]
+
+
+def memory_mib(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
+
+
+async def test_a_statement_over_its_limit_ends_and_the_others_get_their_answers(connect: Any, table: str) -> None:
+    clients = [await connect() for _ in range(5)]
+    slow, *others = clients
+    running = asyncio.create_task(slow.execute(SOFT))
+    answers = await asyncio.gather(*(value(other, f"SELECT count(*) FROM {table}") for other in others))
+    assert answers == [0, 0, 0, 0]
+    with pytest.raises(errors.QueryCanceled, match="(?s)3 s.*TIDEGAUGE_EMBEDDED_STATEMENT_TIMEOUT_SECONDS"):
+        await running
+    assert await value(slow, "SELECT 1") == 1
+
+
+async def test_a_statement_that_can_only_be_ended_hard(connect: Any, owner: Connection, table: str) -> None:
+    client, other, prepared = await connect(autocommit=False), await connect(), await connect(prepare_threshold=0)
+    await prepared.execute("SELECT %s::int", (1,))
+    await owner.execute(f"INSERT INTO {table} VALUES (1)")
+    await client.execute(f"INSERT INTO {table} VALUES (2)")
+    running = asyncio.create_task(client.execute(HARD))
+    assert await value(other, f"SELECT count(*) FROM {table}") == 1
+    with pytest.raises(errors.QueryCanceled, match="statement timeout"):
+        await running
+    # The transaction went with the database; until its client ends it, it looks like a failed one.
+    assert client.info.transaction_status is TransactionStatus.INERROR
+    with pytest.raises(errors.InFailedSqlTransaction):
+        await client.execute("SELECT 1")
+    await client.rollback()
+    assert await value(client, f"SELECT count(*) FROM {table}") == 1
+    await client.rollback()
+    assert (await (await prepared.execute("SELECT %s::int", (5,))).fetchone()) == (5,)
+
+
+async def test_a_commit_of_a_lost_transaction_says_rollback(connect: Any) -> None:
+    client = await connect(autocommit=False, options="-c statement_timeout=200")
+    with pytest.raises(errors.QueryCanceled):
+        await client.execute(HARD)
+    assert client.pgconn.exec_(b"COMMIT").command_status == b"ROLLBACK"
+    assert client.info.transaction_status is TransactionStatus.IDLE
+
+
+async def test_a_client_may_lower_its_limit(connect: Any, owner: Connection) -> None:
+    client = await connect(options="-c statement_timeout=100")
+    with pytest.raises(errors.QueryCanceled, match=r"0\.1 s"):
+        await client.execute(SOFT)
+    await owner.execute("SET statement_timeout = '150ms'")
+    with pytest.raises(errors.QueryCanceled, match=r"0\.15 s"):
+        await owner.execute(SOFT)
+    async with owner.transaction():
+        await owner.execute("SET LOCAL statement_timeout = '50ms'")
+        with pytest.raises(errors.QueryCanceled, match=r"0\.05 s"):
+            async with owner.transaction():
+                await owner.execute(SOFT)
+    with pytest.raises(errors.QueryCanceled, match=r"0\.15 s"):
+        await owner.execute(SOFT)
+
+
+async def test_an_idle_transaction_is_ended(connect: Any, owner: Connection, table: str) -> None:
+    idle = await connect(autocommit=False)
+    await idle.execute(f"INSERT INTO {table} VALUES (1)")
+    assert await value(owner, f"SELECT count(*) FROM {table}") == 0  # waits until the limit ends the other
+    with pytest.raises(errors.IdleInTransactionSessionTimeout, match="2 s"):
+        await idle.execute("SELECT 1")
+    assert idle.closed
+
+
+async def test_a_large_result_ends_before_it_piles_up(owner: Connection, reader: Connection, database: EmbeddedDatabase) -> None:
+    sql = "SELECT g, repeat('x', 10000) FROM generate_series(1, 100000) g"  # 1 GB
+    before = memory_mib(database.node_pid)
+    with pytest.raises(errors.ProgramLimitExceeded, match="(?s)8 MiB.*TIDEGAUGE_EMBEDDED_RESULT_BYTES_LIMIT"):
+        await owner.execute(sql)
+    with pytest.raises(errors.ProgramLimitExceeded, match="(?s)2 MiB.*TIDEGAUGE_EMBEDDED_READER_RESULT_BYTES_LIMIT"):
+        await reader.execute(sql)
+    with pytest.raises(errors.ProgramLimitExceeded):
+        async with reader.cursor() as cursor, cursor.copy(f"COPY ({sql}) TO STDOUT") as copy:
+            async for _ in copy:
+                pass
+    assert memory_mib(database.node_pid) - before < 100
+    assert len(await (await owner.execute("SELECT repeat('x', 10000) FROM generate_series(1, 500)")).fetchall()) == 500
+
+
+async def test_a_client_that_does_not_read_is_waited_for_within_bounds(connect: Any, owner: Connection, database: EmbeddedDatabase) -> None:
+    before = memory_mib(database.node_pid)
+    lazy = await connect()
+    cursor = lazy.cursor()
+    context = cursor.copy("COPY (SELECT repeat('x', 10000) FROM generate_series(1, 100000)) TO STDOUT")
+    copy = await context.__aenter__()
+    assert await copy.read()
+    assert await value(owner, "SELECT 1") == 1  # after the statement limit has ended the other
+    assert memory_mib(database.node_pid) - before < 100
+    with pytest.raises(errors.QueryCanceled, match="statement timeout"):
+        while await copy.read():
+            pass
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+async def test_an_export_may_be_larger_than_the_result_limit(owner: Connection, database: EmbeddedDatabase) -> None:
+    size = 0
+    async with owner.cursor() as cursor, cursor.copy("COPY (SELECT repeat('x', 10000) FROM generate_series(1, 2000)) TO STDOUT") as copy:
+        async for part in copy:
+            size += len(part)
+    assert size == 2000 * 10001
+
+
+async def test_a_client_that_vanishes_while_its_statement_runs(connect: Any, owner: Connection, table: str) -> None:
+    client = await connect()
+    client.pgconn.send_query(f"INSERT INTO {table} SELECT g FROM generate_series(1, 1000000000000) g".encode())
+    client.pgconn.finish()
+    assert await value(owner, f"SELECT count(*) FROM {table}") == 0
