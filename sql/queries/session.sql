@@ -13,3 +13,10 @@ SELECT
 
 -- name: ping
 SELECT 1;
+
+-- name: set_search_path
+-- For the session: where no transaction can hold it.
+SELECT pg_catalog.set_config('search_path', %(search_path)s, false);
+
+-- name: reset_search_path
+RESET search_path;

@@ -87,6 +87,27 @@ class Database:
                 await connection.execute(self._sql["begin_limits"], self._limits)
                 yield connection
 
+    @asynccontextmanager
+    async def autocommit(self) -> AsyncIterator[AsyncConnection]:
+        """No transaction: for VACUUM and for calls of procedures that commit. No limits are set; statements should be short.
+
+        Raises:
+            Unavailable: the database is away.
+
+        """
+        # Set for the session only where it has to be, which is never on the embedded database: its session is everyone's.
+        search_path = self._limits["search_path"]
+        async with self._connection() as connection, self._errors():
+            if search_path == "public":
+                yield connection
+                return
+            await connection.execute(self._sql["set_search_path"], {"search_path": search_path})
+            try:
+                yield connection
+            finally:
+                if not connection.closed and not connection.broken:
+                    await connection.execute(self._sql["reset_search_path"])
+
     async def ping(self) -> None:
         """Return if the database answers; raises Unavailable."""
         async with self._connection() as connection, self._errors():
