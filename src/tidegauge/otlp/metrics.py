@@ -9,7 +9,7 @@ from tidegauge.model.batch import MetadataEntry, MetricBatch
 from tidegauge.otlp.origins import Origins
 from tidegauge.otlp.points import PointDecoder
 from tidegauge.otlp.rejections import Rejections
-from tidegauge.otlp.series import SeriesCache, SeriesTable
+from tidegauge.otlp.series import MetricSeries, SeriesCache, SeriesTable
 from tidegauge.otlp.values import REPLACEMENT, JsonColumns
 
 _TEMPORALITY = {0: "unspecified", 1: "delta", 2: "cumulative"}
@@ -56,7 +56,7 @@ class _MetricDecoder:
             self._rejections.add(*fault, metric, len(points))
             return
         is_monotonic = data.is_monotonic if kind == "sum" else None
-        series = self._table.metric(resource, scope, (metric.name, kind, metric.unit, temporality, is_monotonic))
+        series = MetricSeries(self._table, resource, scope, (metric.name, kind, metric.unit, temporality, is_monotonic))
         self._points.add(kind, points, series)
         if metric.description or metric.metadata:
             self._describe(metric, kind, resource)

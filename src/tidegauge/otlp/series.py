@@ -9,15 +9,40 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue, KeyValueList
 
 from tidegauge.model.batch import MetricBatch, SeriesEntry
 from tidegauge.model.identity import series_identity
-from tidegauge.otlp.cache import BoundedCache
 from tidegauge.otlp.values import JsonColumns, model_pairs
 
 MetricKey = tuple[str, str, str, str | None, bool | None]
 """metric_name, type, unit, temporality, is_monotonic"""
 ContextKey = tuple[bytes, bytes, int, int, MetricKey, bytes | None]
 """identities and indexes of resource and scope, the metric, its bounds as packed floats (equal floats may differ: 0.0 and -0.0)"""
-SeriesCache = BoundedCache[tuple[ContextKey, bytes], tuple[bytes, SeriesEntry]]
-"""Entries and their identities by context and labels (JSON, or a KeyValueList where that is not faithful)."""
+Known = tuple[bytes, SeriesEntry]
+"""An entry and its identity as bytes."""
+
+
+class SeriesCache:
+    """Series seen, by context and then by labels (JSON, or a KeyValueList where that is not faithful); bounded as BoundedCache is."""
+
+    __slots__ = ("_budget", "_contexts", "_used")
+
+    def __init__(self, budget_bytes: int) -> None:
+        self._budget = budget_bytes
+        self._used = 0
+        self._contexts: dict[ContextKey, dict[bytes, Known]] = {}
+
+    def known(self, context: ContextKey) -> dict[bytes, Known]:
+        """The series of one context; whoever adds one calls :meth:`spend`."""
+        found = self._contexts.get(context)
+        if found is None:
+            self.spend(1000)
+            found = self._contexts.setdefault(context, {})
+        return found
+
+    def spend(self, size: int) -> None:
+        """Account for ``size`` bytes; forgets everything when the budget is used up (a batch under way keeps what it holds)."""
+        self._used += size
+        if self._used > self._budget:
+            self._contexts.clear()
+            self._used = 0
 
 
 class SeriesTable:
@@ -27,39 +52,23 @@ class SeriesTable:
         self._cache = cache
         self._batch = batch
         self._indexes: dict[bytes, int] = {}
-        self._contexts: dict[ContextKey, LabelTable] = {}
-
-    def metric(self, resource: int, scope: int, metric: MetricKey) -> MetricSeries:
-        """The series of one metric of a resource and scope (indexes into the batch's lists)."""
-        return MetricSeries(self, resource, scope, metric)
 
     def labels(self, resource: int, scope: int, metric: MetricKey, bounds: bytes | None) -> LabelTable:
-        """The series of one metric with these bounds (packed native floats)."""
+        """The series of one metric of a resource and scope (indexes into the batch's lists) with these bounds (packed native floats)."""
         batch = self._batch
-        key = (batch.resources[resource].identity.bytes, batch.scopes[scope].identity.bytes, resource, scope, metric, bounds)
-        table = self._contexts.get(key)
-        if table is None:
-            table = self._contexts[key] = LabelTable(self, key)
-        return table
+        context = (batch.resources[resource].identity.bytes, batch.scopes[scope].identity.bytes, resource, scope, metric, bounds)
+        return LabelTable(self, context, self._cache.known(context))
 
-    def index(self, context: ContextKey, key: bytes, pairs: Collection[KeyValue], columns: JsonColumns) -> int:
-        """Index of the series with these labels; ``key`` is their JSON."""
-        lossy = columns.lossy
-        labels = key
-        if lossy:
-            columns.lossy = False
-            key = KeyValueList(values=pairs).SerializeToString()
-        found = self._cache.get((context, key))
-        if found is None:
-            entry = self._entry(context, labels, pairs, key if lossy else None)
-            found = (entry.identity.bytes, entry)
-            self._cache.put((context, key), found, 1000 + 4 * len(key) + len(context[5] or b""))
-        index = self._indexes.setdefault(found[0], len(self._batch.series))
-        if index == len(self._batch.series):
-            self._batch.series.append(found[1])
+    def index(self, known: Known) -> int:
+        """Index of a series; of series with one identity the first stands for all."""
+        series = self._batch.series
+        index = self._indexes.setdefault(known[0], len(series))
+        if index == len(series):
+            series.append(known[1])
         return index
 
-    def _entry(self, context: ContextKey, labels: bytes, pairs: Collection[KeyValue], original: bytes | None) -> SeriesEntry:
+    def entry(self, context: ContextKey, labels: bytes, pairs: Collection[KeyValue], original: bytes | None) -> Known:
+        """A series met for the first time."""
         _, _, resource, scope, (name, type_, unit, temporality, is_monotonic), packed = context
         bounds = None if packed is None else struct.unpack(f"{len(packed) // 8}d", packed)
         identity = series_identity(
@@ -73,7 +82,10 @@ class SeriesTable:
             bounds,
             model_pairs(pairs),
         )
-        return SeriesEntry(identity, resource, scope, name, type_, unit, temporality, is_monotonic, bounds, labels, original)
+        self._cache.spend(1000 + 5 * len(labels) + 3 * len(original or b""))
+        return identity.bytes, SeriesEntry(
+            identity, resource, scope, name, type_, unit, temporality, is_monotonic, bounds, labels, original
+        )
 
 
 class LabelTable:
@@ -81,22 +93,25 @@ class LabelTable:
 
     __slots__ = ("_columns", "_context", "_known", "_table")
 
-    def __init__(self, table: SeriesTable, context: ContextKey) -> None:
+    def __init__(self, table: SeriesTable, context: ContextKey, known: dict[bytes, Known]) -> None:
         self._table = table
         self._context = context
+        self._known = known
         self._columns = JsonColumns()
-        self._known: dict[bytes, int] = {}
 
     def index(self, pairs: Collection[KeyValue]) -> int:
         """Index of the series with these labels."""
         columns = self._columns
-        key = columns.attributes(pairs) if pairs else b"{}"
+        key = labels = columns.attributes(pairs) if pairs else b"{}"
+        original = None
         if columns.lossy:
-            return self._table.index(self._context, key, pairs, columns)
-        index = self._known.get(key)
-        if index is None:
-            index = self._known[key] = self._table.index(self._context, key, pairs, columns)
-        return index
+            columns.lossy = False
+            # The JSON of two different label sets may be the same: the message tells them apart.
+            key = original = KeyValueList(values=pairs).SerializeToString()
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = self._table.entry(self._context, labels, pairs, original)
+        return self._table.index(known)
 
 
 class MetricSeries:
