@@ -24,7 +24,7 @@ from sqlalchemy import Connection, NullPool, create_engine, event
 from tidegauge.config import Settings
 from tidegauge.errors import MigrationError, Unavailable
 from tidegauge.storage import sqlfiles
-from tidegauge.storage.postgres import capabilities, policies, scripts
+from tidegauge.storage.postgres import capabilities, scripts, surface
 from tidegauge.storage.postgres.capabilities import Capabilities
 
 Report = Callable[[str], None]
@@ -77,8 +77,10 @@ def run_in_alembic(dsn: str, settings: Settings, report: Report) -> None:
     Raises: as :func:`upgrade`.
 
     """
+    context.config.attributes["settings"] = settings
     dsn = re.sub(r"^postgres(ql)?(\+psycopg)?://", "postgresql://", dsn)
     with _failures(), psycopg.connect(dsn, prepare_threshold=None, application_name="tidegauge migration") as connection:
+        connection.add_notice_handler(lambda notice: _report_warning(notice, report))
         target = _prepare(connection, settings, report)
         connection.commit()
         for _ in range(_ATTEMPTS):
@@ -103,7 +105,7 @@ def run_revision(script: str, *, expected: str | None) -> None:
     if (found[0] if found else None) != expected:
         raise _Overtaken
     if script.endswith(".down.sql"):
-        scripts.run(connection, "policies/drop.sql")
+        surface.drop(connection, context.config.attributes["settings"])
     scripts.run(connection, f"schema/{script}")
 
 
@@ -117,6 +119,11 @@ def _failures() -> Iterator[None]:
         raise scripts.explained(error, "migration") from error
     except psycopg.Error as error:
         raise scripts.explained(error, "migration") from error
+
+
+def _report_warning(notice: psycopg.errors.Diagnostic, report: Report) -> None:
+    if notice.severity_nonlocalized == "WARNING":
+        report(f"warning: {notice.message_primary}" + (f" ({notice.message_hint})" if notice.message_hint else ""))
 
 
 def _prepare(connection: psycopg.Connection[Any], settings: Settings, report: Report) -> _Target:
@@ -193,7 +200,7 @@ def _run_revisions(connection: psycopg.Connection[Any], settings: Settings, repo
         with context.begin_transaction():
             context.run_migrations()
         if _is_at_head() and not context.get_context().opts.get("dont_mutate"):
-            _refresh_surface(_driver(bound), settings, target)
+            surface.apply(_driver(bound), settings, target.capabilities)
             bound.commit()
     except BaseException:
         bound.rollback()
@@ -204,12 +211,6 @@ def _run_revisions(connection: psycopg.Connection[Any], settings: Settings, repo
 
 def _is_at_head() -> bool:
     return set(context.get_context().get_current_heads()) == set(context.script.get_heads())
-
-
-def _refresh_surface(connection: psycopg.Connection[Any], settings: Settings, target: _Target) -> None:
-    """Make anew what follows from this version's files and the settings alone."""
-    scripts.run(connection, "policies/functions.sql")
-    policies.apply_policies(connection, settings, target.capabilities)
 
 
 def _named(step: Any) -> str:

@@ -1,0 +1,149 @@
+-- Questions that take more than a SELECT. They run with the caller's rights, on the views.
+
+CREATE OR REPLACE FUNCTION analytics.trace_tree(trace_id text)
+RETURNS TABLE (
+    depth integer, operation text, application text, kind text, status text, offset_ms double precision, duration_ms double precision,
+    start_time timestamptz, span_id text, parent_span_id text, attributes jsonb
+)
+LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+    WITH RECURSIVE span AS MATERIALIZED (
+        -- A span that came twice in differently batched requests is shown once.
+        SELECT DISTINCT ON (t.span_id) t.*
+        FROM analytics.traces t
+        WHERE t.trace_uuid = trace_tree.trace_id::uuid
+        AND t.start_time >= (SELECT min(s.start_time) FROM analytics.trace_summaries s WHERE s.trace_uuid = trace_tree.trace_id::uuid)
+        AND t.start_time <= (SELECT max(s.end_time) FROM analytics.trace_summaries s WHERE s.trace_uuid = trace_tree.trace_id::uuid)
+        ORDER BY t.span_id
+    ),
+    tree AS (
+        SELECT 0 AS depth, ARRAY[row(s.start_time, s.span_id)] AS path, s.span_id
+        FROM span s
+        -- A root, or a span whose parent is not here (yet).
+        WHERE NOT EXISTS (SELECT FROM span p WHERE p.span_id = s.parent_span_id)
+        UNION ALL
+        SELECT t.depth + 1, t.path || row(s.start_time, s.span_id), s.span_id
+        FROM tree t
+        JOIN span s ON s.parent_span_id = t.span_id
+        WHERE t.depth < 1000
+    )
+    SELECT
+        t.depth, repeat('  ', t.depth) || s.name, s.application, s.kind, s.status,
+        extract(epoch FROM s.start_time - min(s.start_time) OVER ())::double precision * 1000, s.duration_ms, s.start_time,
+        s.span_id, s.parent_span_id, s.attributes
+    FROM tree t
+    JOIN span s ON s.span_id = t.span_id
+    ORDER BY t.path
+$$;
+
+CREATE OR REPLACE FUNCTION analytics.find_traces(range_start timestamptz, range_end timestamptz DEFAULT now())
+RETURNS SETOF analytics.trace_summaries
+LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+    SELECT s.*
+    FROM (SELECT DISTINCT x.trace_uuid FROM analytics.trace_index x WHERE x.start_time >= $1 AND x.start_time < $2) t
+    CROSS JOIN LATERAL (SELECT * FROM analytics.trace_summaries i WHERE i.trace_uuid = t.trace_uuid) s
+    WHERE s.start_time >= $1
+    ORDER BY s.start_time DESC
+$$;
+
+-- `width` NULL: one bucket, the whole range. The tier is the coarsest whose buckets fit `width`.
+CREATE OR REPLACE FUNCTION analytics.duration_percentiles(
+    percentiles double precision[], width interval, range_start timestamptz, range_end timestamptz DEFAULT now(),
+    service text DEFAULT NULL, operation text DEFAULT NULL
+)
+RETURNS TABLE (bucket timestamptz, application text, percentile double precision, duration_ms double precision, count bigint)
+LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+    WITH wanted AS MATERIALIZED (
+        SELECT CASE
+            WHEN coalesce(width, range_end - range_start) >= CASE WHEN width IS NULL THEN INTERVAL '30 days' ELSE INTERVAL '1 day' END
+                THEN 'daily'
+            WHEN coalesce(width, range_end - range_start) >= CASE WHEN width IS NULL THEN INTERVAL '1 day' ELSE INTERVAL '1 hour' END
+                THEN 'hourly'
+            ELSE 'minutely'
+        END AS tier
+    ),
+    found AS (
+        SELECT d.bucket, d.application, d.duration_bucket, d.count FROM analytics.service_durations_minutely d
+        WHERE (SELECT w.tier FROM wanted w) = 'minutely' AND $6 IS NULL AND d.bucket >= $3 AND d.bucket < $4
+        UNION ALL
+        SELECT d.bucket, d.application, d.duration_bucket, d.count FROM analytics.service_durations_hourly d
+        WHERE (SELECT w.tier FROM wanted w) = 'hourly' AND $6 IS NULL AND d.bucket >= $3 AND d.bucket < $4
+        UNION ALL
+        SELECT d.bucket, d.application, d.duration_bucket, d.count FROM analytics.service_durations_daily d
+        WHERE (SELECT w.tier FROM wanted w) = 'daily' AND $6 IS NULL AND d.bucket >= $3 AND d.bucket < $4
+        UNION ALL
+        SELECT d.bucket, d.application, d.duration_bucket, d.count FROM analytics.trace_durations_minutely d
+        WHERE (SELECT w.tier FROM wanted w) = 'minutely' AND d.name = $6 AND d.bucket >= $3 AND d.bucket < $4
+        UNION ALL
+        SELECT d.bucket, d.application, d.duration_bucket, d.count FROM analytics.trace_durations_hourly d
+        WHERE (SELECT w.tier FROM wanted w) = 'hourly' AND d.name = $6 AND d.bucket >= $3 AND d.bucket < $4
+        UNION ALL
+        SELECT d.bucket, d.application, d.duration_bucket, d.count FROM analytics.trace_durations_daily d
+        WHERE (SELECT w.tier FROM wanted w) = 'daily' AND d.name = $6 AND d.bucket >= $3 AND d.bucket < $4
+    ),
+    summed AS (
+        SELECT
+            CASE WHEN $2 IS NULL THEN $3 ELSE time_bucket($2, f.bucket) END AS bucket, f.application, f.duration_bucket,
+            sum(f.count)::bigint AS count
+        FROM found f
+        WHERE $5 IS NULL OR f.application = $5
+        GROUP BY 1, 2, 3
+    ),
+    ranked AS (
+        SELECT
+            s.*, sum(s.count) OVER (PARTITION BY s.bucket, s.application ORDER BY s.duration_bucket) AS up_to,
+            sum(s.count) OVER (PARTITION BY s.bucket, s.application) AS total
+        FROM summed s
+    )
+    SELECT r.bucket, r.application, p.percentile, analytics.bucket_duration_ms(min(r.duration_bucket)), max(r.total)::bigint
+    FROM ranked r
+    JOIN unnest($1) AS p (percentile) ON r.up_to >= p.percentile * r.total
+    GROUP BY r.bucket, r.application, p.percentile
+    ORDER BY r.bucket, r.application, p.percentile
+$$;
+
+CREATE OR REPLACE FUNCTION analytics.duration_percentile(
+    percentile double precision, service text, range_start timestamptz DEFAULT now() - INTERVAL '1 hour',
+    range_end timestamptz DEFAULT now(), operation text DEFAULT NULL
+)
+RETURNS double precision
+LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+    SELECT p.duration_ms FROM analytics.duration_percentiles(ARRAY[$1], NULL, $3, $4, $2, $5) p
+$$;
+
+-- Exact across buckets and resets, where metrics_hourly.increase knows only what happened inside a bucket. Of a histogram, its count.
+CREATE OR REPLACE FUNCTION analytics.increases(
+    metric_name text, width interval DEFAULT INTERVAL '1 hour', range_start timestamptz DEFAULT now() - INTERVAL '1 day',
+    range_end timestamptz DEFAULT now()
+)
+RETURNS TABLE (bucket timestamptz, application text, labels jsonb, increase double precision)
+LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+    WITH point AS (
+        SELECT
+            m.bucket, m.series_id, m.start_timestamp, m.application, m.labels, m.temporality, m.sum,
+            m.first AS first_value, m.last AS last_value
+        FROM analytics.metrics_hourly m
+        WHERE m.metric_name = $1 AND m.type = 'sum' AND m.is_monotonic AND m.bucket >= $3 - INTERVAL '1 day' AND m.bucket < $4
+        UNION ALL
+        SELECT
+            h.bucket, h.series_id, h.start_timestamp, h.application, h.labels, h.temporality, h.count::double precision,
+            h.first_count::double precision, h.last_count::double precision
+        FROM analytics.metric_histograms_hourly h
+        WHERE h.metric_name = $1 AND h.bucket >= $3 - INTERVAL '1 day' AND h.bucket < $4
+    ),
+    stepped AS (
+        SELECT p.*, lag(p.last_value) OVER (PARTITION BY p.series_id, p.start_timestamp ORDER BY p.bucket) AS before
+        FROM point p
+    )
+    SELECT
+        time_bucket($2, s.bucket), s.application, s.labels,
+        sum(
+            CASE
+                WHEN s.temporality <> 'cumulative' THEN s.sum
+                ELSE greatest(s.last_value - coalesce(s.before, CASE WHEN s.start_timestamp >= s.bucket THEN 0 ELSE s.first_value END), 0)
+            END
+        )
+    FROM stepped s
+    WHERE s.bucket >= $3
+    GROUP BY 1, 2, 3
+    ORDER BY 1, 2, 3
+$$;
