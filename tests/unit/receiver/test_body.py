@@ -1,0 +1,93 @@
+"""Bodies with bounds."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import MutableMapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegauge.errors import InvalidArgument, PayloadTooLarge, UnsupportedMediaType
+from tidegauge.receiver.body import ClientGone, Receive, decompressed, gunzip, read
+
+LIMIT = 1000
+
+
+def receiving(*parts: bytes, then: str = "http.request") -> tuple[Receive, list[bytes]]:
+    """An ASGI receive that hands out ``parts``, and the list of those not handed out yet."""
+    rest = list(parts)
+
+    async def receive() -> MutableMapping[str, Any]:
+        if not rest:
+            return {"type": then}
+        return {"type": "http.request", "body": rest.pop(0), "more_body": bool(rest) or then != "http.request"}
+
+    return receive, rest
+
+
+@given(st.lists(st.binary(max_size=100), max_size=10))
+async def test_a_body_arrives_whole_however_it_is_cut(parts: list[bytes]) -> None:
+    receive, _ = receiving(*parts)
+    assert await read(receive, None, LIMIT) == b"".join(parts)
+
+
+@pytest.mark.parametrize("length", [None, "5000"])
+async def test_a_large_body_is_refused_after_it_was_read_so_that_the_client_sees_why(length: str | None) -> None:
+    receive, rest = receiving(*[bytes(500)] * 6)
+    with pytest.raises(PayloadTooLarge, match="more than 1000 bytes"):
+        await read(receive, length, LIMIT)
+    assert not rest
+
+
+async def test_an_endless_body_is_not_read_to_its_end() -> None:
+    receive, rest = receiving(*[bytes(500)] * 100)
+    with pytest.raises(PayloadTooLarge):
+        await read(receive, None, LIMIT)
+    assert len(rest) > 80
+
+
+async def test_a_client_that_goes_away_is_noticed() -> None:
+    receive, _ = receiving(b"half", then="http.disconnect")
+    with pytest.raises(ClientGone):
+        await read(receive, None, LIMIT)
+
+
+@given(st.lists(st.binary(max_size=300), min_size=1, max_size=3))
+def test_gzip_of_any_number_of_members(members: list[bytes]) -> None:
+    body = b"".join(gzip.compress(member) for member in members)
+    assert gunzip(body, LIMIT) == b"".join(members)
+
+
+def test_a_bomb_is_refused_at_the_limit() -> None:
+    bomb = gzip.compress(bytes(10_000_000))
+    assert len(bomb) < 20_000
+    with pytest.raises(PayloadTooLarge, match="after decompression"):
+        gunzip(bomb, LIMIT)
+    with pytest.raises(PayloadTooLarge):
+        gunzip(gzip.compress(bytes(600)) * 2, LIMIT)
+    assert len(gunzip(gzip.compress(bytes(LIMIT)), LIMIT)) == LIMIT
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"plain text", gzip.compress(b"x" * 500)[:-5], gzip.compress(b"x") + b"trailing", zlib.compress(b"x")],
+    ids=["empty", "not gzip", "cut off", "trailing bytes", "zlib without gzip"],
+)
+def test_unsound_gzip_is_refused_with_a_reason(body: bytes) -> None:
+    with pytest.raises(InvalidArgument, match="gzip"):
+        gunzip(body, LIMIT)
+
+
+@pytest.mark.parametrize(("name", "is_gzip"), [("", False), ("identity", False), ("gzip", True), ("GZIP", True), (" gzip ", True)])
+async def test_known_encodings(name: str, is_gzip: bool) -> None:
+    assert await decompressed(gzip.compress(b"abc") if is_gzip else b"abc", name, LIMIT) == b"abc"
+
+
+@pytest.mark.parametrize("name", ["br", "deflate", "gzip, gzip", "zstd"])
+async def test_unknown_encodings_are_named(name: str) -> None:
+    with pytest.raises(UnsupportedMediaType, match=name):
+        await decompressed(b"", name, LIMIT)
