@@ -1,20 +1,19 @@
 """What Alembic runs, for ``alembic …`` on a shell and for ``tidegauge db migrate`` alike.
 
 Whoever calls from Python puts ``dsn``, ``settings`` and ``report`` into the configuration's attributes; a shell has them read from
-the environment.
+the environment: the database is DATABASE_URL's, otherwise the embedded one, which is started for as long as it takes.
 """
 
 from __future__ import annotations
 
+import asyncio
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from alembic import context
 from alembic.util import CommandError
 
-from tidegauge import config
-from tidegauge.errors import ConfigurationError, TidegaugeError
+from tidegauge import config, embedded
+from tidegauge.errors import TidegaugeError
 from tidegauge.storage.postgres import migrate
 
 
@@ -22,18 +21,19 @@ def _report(message: str) -> None:
     sys.stderr.write(message + "\n")
 
 
-@contextmanager
-def resolve_dsn(settings: config.Settings) -> Iterator[str]:
-    """The owner's address of the database to migrate."""
-    if settings.database.url is None:
-        raise ConfigurationError("no database to migrate", hint="set DATABASE_URL=postgresql://user:password@host:port/database")
-    yield settings.database.url.get_secret_value()
+async def _on_embedded(settings: config.Settings) -> None:
+    async with embedded.EmbeddedDatabase(settings.embedded, _report) as database:
+        await asyncio.to_thread(migrate.run_in_alembic, database.owner_dsn, settings, _report)
 
 
-def _shell() -> None:
+def _on_shell() -> None:
     settings = config.load()
-    with resolve_dsn(settings) as dsn:
-        migrate.run_in_alembic(dsn, settings, _report)
+    if settings.database.url is not None:
+        migrate.run_in_alembic(settings.database.url.get_secret_value(), settings, _report)
+    elif running := embedded.running(settings.embedded.data_dir):
+        migrate.run_in_alembic(running.owner_dsn, settings, _report)
+    else:
+        asyncio.run(_on_embedded(settings))
 
 
 def _main() -> None:
@@ -44,7 +44,7 @@ def _main() -> None:
     if context.is_offline_mode():
         raise CommandError("some revisions depend on the database's answers, so there is no SQL text of them: leave out --sql")
     try:
-        _shell()
+        _on_shell()
     except TidegaugeError as error:
         # What Alembic prints as a line instead of a traceback.
         raise CommandError(str(error)) from error
