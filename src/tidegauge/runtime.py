@@ -21,8 +21,11 @@ from tidegauge.model.batch import Signal
 from tidegauge.otlp.decode import Decoder
 from tidegauge.receiver.http import OtlpHttp
 from tidegauge.serving import Endpoint
+from tidegauge.storage.postgres.applications import PostgresApplicationStore
 from tidegauge.storage.postgres.database import Database
 from tidegauge.storage.postgres.ingest import PostgresIngestStore
+from tidegauge.storage.postgres.logs import PostgresLogStore
+from tidegauge.storage.postgres.metrics import PostgresMetricStore
 from tidegauge.storage.postgres.traces import PostgresTraceStore
 
 Report = Callable[[str], None]
@@ -91,14 +94,13 @@ async def assembled(settings: Settings, location: Location, now_ns: Callable[[],
         )
         ingestor = Ingestor(Decoder(), writer, time_limits(settings.lifecycle, settings.ingest), now_ns)
         otlp = OtlpHttp(ingestor, settings.otlp.max_body_bytes)
-        traces = PostgresTraceStore(database)
         services = ApiServices(
-            applications=traces,
-            traces=traces,
-            metrics=traces,
-            logs=traces,
+            applications=PostgresApplicationStore(database),
+            traces=PostgresTraceStore(database),
+            metrics=PostgresMetricStore(database),
+            logs=PostgresLogStore(database),
             readiness=lambda: _readiness(database),
-            now_ns=now_ns,  # type: ignore[arg-type]
+            now_ns=now_ns,
         )
         api = create_app(services, settings.api)
         endpoints = [

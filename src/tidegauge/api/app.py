@@ -3,28 +3,54 @@
 from __future__ import annotations
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 
 from tidegauge import __version__
-from tidegauge.api import problems
+from tidegauge.api import docs, problems
+from tidegauge.api.auth import BearerAuth
 from tidegauge.api.context import Context
-from tidegauge.api.routers import traces
+from tidegauge.api.routers import applications, health, logs, metrics, traces
 from tidegauge.api.services import ApiServices
 from tidegauge.config import ApiSettings
 
 __all__ = ["ApiServices", "create_app"]
 
+_DESCRIPTION = (
+    "Reads what OpenTelemetry exporters sent: traces, metrics with hourly and daily rollups, and logs. Times are RFC 3339, Unix seconds or "
+    "now-1h; errors are problem documents (RFC 9457); unknown parameters are refused."
+)
+_TAGS = [
+    {"name": "traces", "description": "Search spans and traces; read a trace as a tree."},
+    {"name": "metrics", "description": "List metrics; read values by step and rollups."},
+    {"name": "logs", "description": "Search log records."},
+    {"name": "applications", "description": "What has sent telemetry."},
+    {"name": "alerts", "description": "Alerts."},
+    {"name": "health", "description": "For load balancers and orchestrators; needs no token."},
+]
+
 
 def create_app(services: ApiServices, settings: ApiSettings) -> FastAPI:
-    """The application: ``/api/v1``, ``/api/health`` and its documentation."""
+    """The application: ``/api/v1``, ``/api/health`` and its documentation. With ``settings.token``, all but health needs the token."""
     app = FastAPI(
         title="Tidegauge",
         version=__version__,
         summary="Query API of the Tidegauge telemetry store",
-        openapi_url="/api/openapi.json",
+        description=_DESCRIPTION,
+        openapi_tags=_TAGS,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
+        generate_unique_id_function=_operation_id,
     )
     app.state.context = Context(services, settings)
     problems.install(app)
-    app.include_router(traces.router)
+    for router in (applications.router, metrics.router, traces.router, logs.router, health.router):
+        app.include_router(router)
+    docs.install(app)
+    token = None if settings.token is None else settings.token.get_secret_value()
+    app.add_middleware(BearerAuth, token=token, refuse=problems.refusal)
     return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name

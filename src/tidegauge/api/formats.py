@@ -1,18 +1,33 @@
-"""How values look in answers: times, ids of enums, typed attributes."""
+"""How values look in answers: times, ids of enums, attributes."""
 
 from __future__ import annotations
 
-from base64 import b64encode
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from enum import Enum
 
 from tidegauge.model.attributes import AnyValue, KeyValues
+from tidegauge.model.records import Resource, Scope
+from tidegauge.otlp import typed_json
 
 _SPAN_KINDS = ("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
 _STATUS_CODES = ("UNSET", "OK", "ERROR")
 
-AttributeForm = Callable[[KeyValues], Any]
+Json = dict[str, object]
+
+
+class AttributesForm(Enum):
+    """How attributes are written."""
+
+    TYPED = "typed"
+    MAP = "map"
+
+    def attributes(self, pairs: KeyValues) -> object:
+        """A list of OTLP/JSON KeyValues, or an object."""
+        return typed_json.typed_attributes(pairs) if self is AttributesForm.TYPED else typed_json.plain_attributes(pairs)
+
+    def any_value(self, value: AnyValue) -> object:
+        """An OTLP/JSON AnyValue, or plain JSON."""
+        return typed_json.typed_value(value) if self is AttributesForm.TYPED else typed_json.plain_value(value)
 
 
 def time(unix_nano: int) -> str:
@@ -31,55 +46,26 @@ def status_code(number: int) -> str:
     return _STATUS_CODES[number] if 0 <= number < len(_STATUS_CODES) else str(number)
 
 
-def typed(pairs: KeyValues) -> list[dict[str, Any]]:
-    """Lossless: OTLP/JSON's list of KeyValue (https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding)."""
-    return [{"key": key, "value": typed_value(value)} for key, value in pairs]
+def number(value: float | None) -> float | str | None:
+    """A float as JSON has it; NaN and infinities as strings."""
+    return None if value is None else typed_json.json_float(value)
 
 
-def typed_value(value: AnyValue) -> dict[str, Any]:
-    """OTLP/JSON's AnyValue."""
-    match value:
-        case None:
-            return {}
-        case bool():
-            return {"boolValue": value}
-        case int():
-            return {"intValue": str(value)}
-        case float():
-            return {"doubleValue": _double(value)}
-        case str():
-            return {"stringValue": value}
-        case bytes():
-            return {"bytesValue": b64encode(value).decode()}
-        case KeyValues():
-            return {"kvlistValue": {"values": typed(value)}}
-        case _:
-            return {"arrayValue": {"values": [typed_value(item) for item in value]}}
+def resource(record: Resource, form: AttributesForm) -> Json:
+    """A resource."""
+    return {
+        "attributes": form.attributes(record.attributes),
+        "dropped_attributes_count": record.dropped_attributes_count,
+        "schema_url": record.schema_url,
+    }
 
 
-def plain(pairs: KeyValues) -> dict[str, Any]:
-    """A JSON object, for convenience: bytes are base64, of a key that stands twice the last counts."""
-    return {key: plain_value(value) for key, value in pairs}
-
-
-def plain_value(value: AnyValue) -> Any:
-    """What JSON has for a value."""
-    match value:
-        case float():
-            return _double(value)
-        case bytes():
-            return b64encode(value).decode()
-        case KeyValues():
-            return plain(value)
-        case tuple():
-            return [plain_value(item) for item in value]
-        case _:
-            return value
-
-
-def _double(value: float) -> float | str:
-    if value != value:
-        return "NaN"
-    if value in (float("inf"), float("-inf")):
-        return "Infinity" if value > 0 else "-Infinity"
-    return value
+def scope(record: Scope, form: AttributesForm) -> Json:
+    """An instrumentation scope."""
+    return {
+        "name": record.name,
+        "version": record.version,
+        "attributes": form.attributes(record.attributes),
+        "dropped_attributes_count": record.dropped_attributes_count,
+        "schema_url": record.schema_url,
+    }

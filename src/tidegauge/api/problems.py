@@ -14,7 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from tidegauge.errors import InvalidArgument, RetryableError, TidegaugeError
+from tidegauge.errors import InvalidArgument, MethodNotAllowed, RetryableError, TidegaugeError, Unauthenticated
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -42,10 +42,17 @@ def of_error(error: TidegaugeError, instance: str = "") -> Response:
     headers = {"Retry-After": str(max(1, math.ceil(error.retry_after_seconds)))} if isinstance(error, RetryableError) else {}
     if error.http_status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = 'Bearer realm="tidegauge"'
+    if isinstance(error, MethodNotAllowed):
+        headers["Allow"] = error.allowed
     errors = []
     if isinstance(error, InvalidArgument) and error.parameter:
         errors = [{"parameter": error.parameter, "message": error.hint or error.message}]
     return problem(error.http_status, error.title, error.message, hint=error.hint, instance=instance, errors=errors, headers=headers)
+
+
+def refusal(error: Unauthenticated, scope: Mapping[str, Any]) -> tuple[str, bytes]:
+    """Media type and body with which :class:`tidegauge.api.auth.BearerAuth` refuses a request."""
+    return MEDIA_TYPE, bytes(of_error(error, scope["path"]).body)
 
 
 def install(app: FastAPI) -> None:

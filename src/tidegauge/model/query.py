@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from tidegauge.model.attributes import AnyValue
-
 
 @dataclass(frozen=True, slots=True)
 class TimeRange:
@@ -54,27 +52,26 @@ class Aggregation(Enum):
 
 @dataclass(frozen=True, slots=True)
 class AttributeFilter:
-    """A condition on a span's or log's attribute: equal to ``value``, or present where ``value`` is None."""
+    """A condition on a span's or log's attribute: equal to one of ``values``, or present where there are none."""
 
     name: str
-    value: AnyValue
+    values: tuple[bool | int | float | str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The last row of a page; the next one begins behind it (keyset)."""
+    """The last row of a page; the next one begins behind it (keyset). ``tie`` tells rows of the same time apart."""
 
-    time_us: int
+    time_ns: int
     tie: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class SpanFilter:
-    """A span search, newest first."""
+    """A span search, newest first. ``operation`` is the span's name; durations are inclusive."""
 
     time: TimeRange
     service: str | None = None
-    application_id: int | None = None
     operation: str | None = None
     kind: int | None = None
     status_code: int | None = None
@@ -84,13 +81,25 @@ class SpanFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class TraceFilter:
+    """A search for traces that began in a time range, newest first. ``errors``: only traces with (or without) a failed span."""
+
+    time: TimeRange
+    service: str | None = None
+    root_name: str | None = None
+    errors: bool | None = None
+    min_duration_ns: int | None = None
+    max_duration_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LogFilter:
-    """A log search, newest first. ``text``: every word must occur (websearch syntax)."""
+    """A log search, newest first. ``text``: websearch syntax; severities are OTLP's numbers, inclusive."""
 
     time: TimeRange
     text: str | None = None
     min_severity: int | None = None
-    severity: int | None = None
+    max_severity: int | None = None
     service: str | None = None
     trace_id: str | None = None
     span_id: str | None = None
@@ -99,11 +108,12 @@ class LogFilter:
 
 @dataclass(frozen=True, slots=True)
 class SeriesSelector:
-    """Series of one metric: label matchers and the application's name."""
+    """Series of one metric: label matchers, the application's name and the metric's type (gauge, sum, …)."""
 
     metric_name: str
     matchers: tuple[Matcher, ...] = ()
     service: str | None = None
+    type: str | None = None
 
 
 class Tier(Enum):

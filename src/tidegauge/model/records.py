@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tidegauge.model.attributes import AnyValue, KeyValues
@@ -89,7 +90,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class StoredResource:
-    """A resource as its columns hold it. ``attributes`` is parsed JSON; where ``original`` (the OTLP message) is present, it is the truth."""
+    """A resource as its columns hold it. ``attributes`` is parsed JSON. Where ``original`` (the OTLP message) is present, it counts."""
 
     application: Application
     schema_url: str
@@ -188,8 +189,49 @@ class LogRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredLog:
+    """A log record as its columns hold it; see :class:`StoredResource`. A body that is not a string is kept in ``original`` alone.
+
+    ``timestamp_unix_nano`` orders records: the record's time, else its observed time, else when it was received.
+    """
+
+    log_id: str
+    timestamp_unix_nano: int
+    time_unix_nano: int
+    observed_time_unix_nano: int
+    severity_number: int
+    severity_text: str
+    event_name: str
+    body: str | None
+    attributes: object
+    dropped_attributes_count: int
+    trace_id: str
+    span_id: str
+    flags: int
+    original: bytes | None
+    resource: StoredResource
+    scope: StoredScope
+
+
+@dataclass(frozen=True, slots=True)
+class TraceSummary:
+    """A trace as its index knows it. Without a root yet, the root's fields are empty. ``span_count`` may count resent spans."""
+
+    trace_id: str
+    start_time_unix_nano: int
+    end_time_unix_nano: int
+    span_count: int
+    error_count: int
+    services: tuple[str, ...]
+    root_span_id: str
+    root_service: str
+    root_name: str
+    root_duration_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric by name, as one application type and unit describe it."""
+    """A metric: a name with a type, unit, temporality and monotonicity. ``services`` are the names of the applications that send it."""
 
     name: str
     type: str
@@ -199,20 +241,37 @@ class Metric:
     description: str
     label_names: tuple[str, ...]
     series_count: int
-    applications: tuple[str, ...]
+    services: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A metric series. ``labels`` are text: those of its points, and what tells its resource (service.name, …).
+
+    ``group`` holds the values of the labels that a query groups by, "" for one that is absent.
+    """
+
+    series_id: int
+    type: str
+    unit: str
+    temporality: str | None
+    is_monotonic: bool | None
+    bounds: tuple[float, ...] | None
+    labels: tuple[tuple[str, str], ...]
+    group: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An alert. Times in nanoseconds; ``resolved_at_unix_nano`` is None while it is open."""
+    """An alert. ``resolved_at_unix_nano`` is None while it is open; ``labels`` are parsed JSON."""
 
     alert_id: int
     name: str
     description: str
     status: str
     severity: str
-    application: str | None
-    labels: KeyValues
+    service: str | None
+    labels: Mapping[str, object]
     value: float | None
     created_at_unix_nano: int
     updated_at_unix_nano: int
@@ -220,37 +279,32 @@ class Alert:
 
 
 @dataclass(frozen=True, slots=True)
-class SeriesPoints:
-    """An answer to a range query: labels (with ``service.name``) and (time of the step's start, value) in order."""
+class StepValue:
+    """The value of a group of series in the step that begins at ``time_unix_nano``."""
 
-    labels: tuple[tuple[str, str], ...]
-    points: tuple[tuple[int, float], ...]
+    group: int
+    time_unix_nano: int
+    value: float
 
 
 @dataclass(frozen=True, slots=True)
-class RollupPoint:
-    """A bucket. ``increase`` is what a cumulative sum grew by; ``bucket_counts`` of a histogram lie between its ``bounds``.
+class Epoch:
+    """A series' bucket of a rollup within one start time: a counter counts from 0 at ``start_unix_nano`` (None where that is unknown).
 
-    What does not apply to the metric's type is None.
+    Of number points ``first`` and ``last`` are values, of histograms counts; ``first_sum`` … and the bucket counts are histograms' alone.
     """
 
+    series_id: int
     bucket_unix_nano: int
+    start_unix_nano: int | None
     count: int
     sum: float | None
     min: float | None
     max: float | None
     first: float | None
     last: float | None
-    increase: float | None
-    bucket_counts: tuple[int, ...] | None
-
-
-@dataclass(frozen=True, slots=True)
-class SeriesRollups:
-    """A series' buckets in order."""
-
-    labels: tuple[tuple[str, str], ...]
-    type: str
-    unit: str
-    bounds: tuple[float, ...] | None
-    rollups: tuple[RollupPoint, ...]
+    first_sum: float | None = None
+    last_sum: float | None = None
+    first_bucket_counts: tuple[int, ...] | None = None
+    last_bucket_counts: tuple[int, ...] | None = None
+    bucket_counts: tuple[int, ...] | None = None

@@ -2,96 +2,106 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tidegauge.model.attributes import AnyValue, KeyValues
-from tidegauge.model.records import Resource, Scope, Span, SpanEvent, SpanLink, StoredResource, StoredScope, StoredSpan
+from tidegauge.model.records import LogRecord, Resource, Scope, Span, StoredLog, StoredResource, StoredScope, StoredSpan
+from tidegauge.otlp import restore
 
 
 class Restorer:
     """Restores the records of one answer. Resources and scopes, which many rows share, are restored once."""
 
     def __init__(self) -> None:
-        self._resources: dict[int, Resource] = {}
-        self._scopes: dict[int, Scope] = {}
+        # Keyed by id(): the stored record is kept beside what became of it, so that no other object can take its id.
+        self._resources: dict[int, tuple[StoredResource, Resource]] = {}
+        self._scopes: dict[int, tuple[StoredScope, Scope]] = {}
 
     def resource(self, stored: StoredResource) -> Resource:
         """The resource as it was sent."""
         found = self._resources.get(id(stored))
         if found is None:
-            found = self._resources[id(stored)] = Resource(pairs(stored.attributes), stored.dropped_attributes_count, stored.schema_url)
-        return found
+            found = self._resources[id(stored)] = (stored, _resource(stored))
+        return found[1]
 
     def scope(self, stored: StoredScope) -> Scope:
         """The scope as it was sent."""
         found = self._scopes.get(id(stored))
         if found is None:
-            found = self._scopes[id(stored)] = Scope(
-                stored.name, stored.version, pairs(stored.attributes), stored.dropped_attributes_count, stored.schema_url
-            )
-        return found
+            found = self._scopes[id(stored)] = (stored, _scope(stored))
+        return found[1]
 
     def span(self, stored: StoredSpan) -> Span:
         """The span as it was sent."""
         return Span(
-            trace_id=stored.trace_id,
-            span_id=stored.span_id,
-            parent_span_id=stored.parent_span_id,
-            trace_state=stored.trace_state,
-            flags=stored.flags,
-            name=stored.name,
-            kind=stored.kind,
-            start_time_unix_nano=stored.start_time_unix_nano,
-            end_time_unix_nano=stored.start_time_unix_nano + stored.duration_ns,
-            status_code=stored.status_code,
-            status_message=stored.status_message,
-            attributes=pairs(stored.attributes),
-            dropped_attributes_count=stored.dropped_attributes_count,
-            events=tuple([_event(item) for item in _items(stored.events)]),
-            dropped_events_count=stored.dropped_events_count,
-            links=tuple([_link(item) for item in _items(stored.links)]),
-            dropped_links_count=stored.dropped_links_count,
+            **(_span(stored) if stored.original is None else restore.restore_span(stored.original)),
+            application=stored.resource.application,
+            resource=self.resource(stored.resource),
+            scope=self.scope(stored.scope),
+        )
+
+    def log(self, stored: StoredLog) -> LogRecord:
+        """The log record as it was sent."""
+        return LogRecord(
+            **(_log(stored) if stored.original is None else restore.restore_log(stored.original)),
+            log_id=stored.log_id,
+            timestamp_unix_nano=stored.timestamp_unix_nano,
             application=stored.resource.application,
             resource=self.resource(stored.resource),
             scope=self.scope(stored.scope),
         )
 
 
-def value(parsed: object) -> AnyValue:
-    """A value of parsed JSON."""
-    if isinstance(parsed, Mapping):
-        return pairs(parsed)
-    if isinstance(parsed, list):
-        return tuple([value(item) for item in parsed])
-    assert parsed is None or isinstance(parsed, bool | int | float | str)
-    return parsed
+def _attributes(parsed: Any) -> Any:
+    return restore.attributes_from_json(parsed)
 
 
-def pairs(parsed: object) -> KeyValues:
-    """Key-values of a parsed JSON object."""
-    return KeyValues([(key, value(item)) for key, item in parsed.items()]) if isinstance(parsed, Mapping) else KeyValues()
+def _resource(stored: StoredResource) -> Resource:
+    if stored.original is not None:
+        return restore.restore_resource(stored.original, stored.schema_url)
+    return Resource(_attributes(stored.attributes), stored.dropped_attributes_count, stored.schema_url)
 
 
-def _items(parsed: object) -> Sequence[Mapping[str, Any]]:
-    return parsed if isinstance(parsed, list) else ()
+def _scope(stored: StoredScope) -> Scope:
+    if stored.original is not None:
+        return restore.restore_scope(stored.original, stored.schema_url)
+    return Scope(stored.name, stored.version, _attributes(stored.attributes), stored.dropped_attributes_count, stored.schema_url)
 
 
-def _event(item: Mapping[str, Any]) -> SpanEvent:
-    return SpanEvent(
-        time_unix_nano=int(item["time_unix_nano"]),
-        name=item["name"],
-        attributes=pairs(item.get("attributes")),
-        dropped_attributes_count=item.get("dropped_attributes_count", 0),
+def _span(stored: StoredSpan) -> restore.SpanFields:
+    events: Any = stored.events
+    links: Any = stored.links
+    return restore.SpanFields(
+        trace_id=stored.trace_id,
+        span_id=stored.span_id,
+        parent_span_id=stored.parent_span_id,
+        trace_state=stored.trace_state,
+        flags=stored.flags,
+        name=stored.name,
+        kind=stored.kind,
+        start_time_unix_nano=stored.start_time_unix_nano,
+        end_time_unix_nano=stored.start_time_unix_nano + stored.duration_ns,
+        status_code=stored.status_code,
+        status_message=stored.status_message,
+        attributes=_attributes(stored.attributes),
+        dropped_attributes_count=stored.dropped_attributes_count,
+        events=restore.events_from_json(events),
+        dropped_events_count=stored.dropped_events_count,
+        links=restore.links_from_json(links),
+        dropped_links_count=stored.dropped_links_count,
     )
 
 
-def _link(item: Mapping[str, Any]) -> SpanLink:
-    return SpanLink(
-        trace_id=item["trace_id"],
-        span_id=item["span_id"],
-        trace_state=item.get("trace_state", ""),
-        attributes=pairs(item.get("attributes")),
-        dropped_attributes_count=item.get("dropped_attributes_count", 0),
-        flags=item.get("flags", 0),
+def _log(stored: StoredLog) -> restore.LogFields:
+    return restore.LogFields(
+        time_unix_nano=stored.time_unix_nano,
+        observed_time_unix_nano=stored.observed_time_unix_nano,
+        severity_number=stored.severity_number,
+        severity_text=stored.severity_text,
+        event_name=stored.event_name,
+        body=stored.body,
+        attributes=_attributes(stored.attributes),
+        dropped_attributes_count=stored.dropped_attributes_count,
+        trace_id=stored.trace_id,
+        span_id=stored.span_id,
+        flags=stored.flags,
     )

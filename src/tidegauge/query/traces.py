@@ -1,17 +1,24 @@
-"""Use cases: a trace with its tree, and the search for spans."""
+"""Use cases: a trace with its tree, and the searches for spans and traces."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from tidegauge.errors import InvalidArgument, NotFound
-from tidegauge.model.records import Span
+from tidegauge.model.query import Cursor, SpanFilter, TraceFilter
+from tidegauge.model.records import Span, SpanSummary, TraceSummary
+from tidegauge.query.paging import Listing, encode_cursor
 from tidegauge.query.restoring import Restorer
 from tidegauge.query.trace_tree import Node, build
 from tidegauge.storage.interface import TraceStore
 
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
+_SPAN_ID = re.compile(r"[0-9a-f]{16}")
+_SPAN_KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
+_STATUS_CODES = ("unset", "ok", "error")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +29,14 @@ class Trace:
     spans: tuple[Span, ...]
     roots: tuple[Node[Span], ...]
     truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Found(Generic[T]):
+    """A page and the cursor of the next, None at the end."""
+
+    rows: tuple[T, ...]
+    next_cursor: str | None
 
 
 async def read_trace(store: TraceStore, tenant_id: int, trace_id: str, max_spans: int) -> Trace:
@@ -41,6 +56,18 @@ async def read_trace(store: TraceStore, tenant_id: int, trace_id: str, max_spans
     return Trace(wanted, spans, tuple(build(spans)), stored.truncated)
 
 
+async def find_spans(store: TraceStore, tenant_id: int, wanted: SpanFilter, limit: int, after: Cursor | None) -> Found[SpanSummary]:
+    """A page of spans, newest first."""
+    page = await store.find_spans(tenant_id, wanted, limit, after)
+    return Found(tuple(page.rows), encode_cursor(Listing.SPANS, wanted.time, page.next) if page.next else None)
+
+
+async def find_traces(store: TraceStore, tenant_id: int, wanted: TraceFilter, limit: int, after: Cursor | None) -> Found[TraceSummary]:
+    """A page of traces, newest first."""
+    page = await store.find_traces(tenant_id, wanted, limit, after)
+    return Found(tuple(page.rows), encode_cursor(Listing.TRACES, wanted.time, page.next) if page.next else None)
+
+
 def parse_trace_id(text: str, parameter: str = "trace_id") -> str:
     """Lower-case hex digits; dashes, as in a UUID, are allowed.
 
@@ -52,3 +79,45 @@ def parse_trace_id(text: str, parameter: str = "trace_id") -> str:
     if not _TRACE_ID.fullmatch(plain):
         raise InvalidArgument(f"{parameter}={text!r} is not a trace id", hint="expected 32 hexadecimal digits", parameter=parameter)
     return plain
+
+
+def parse_span_id(text: str, parameter: str = "span_id") -> str:
+    """Lower-case hex digits.
+
+    Raises:
+        InvalidArgument: anything else.
+
+    """
+    plain = text.lower()
+    if not _SPAN_ID.fullmatch(plain):
+        raise InvalidArgument(f"{parameter}={text!r} is not a span id", hint="expected 16 hexadecimal digits", parameter=parameter)
+    return plain
+
+
+def parse_kind(text: str) -> int:
+    """SpanKind's number of its name, with or without ``SPAN_KIND_``, or of digits.
+
+    Raises:
+        InvalidArgument: there is no such kind.
+
+    """
+    return _enum(text, "kind", "span_kind_", _SPAN_KINDS)
+
+
+def parse_status(text: str) -> int:
+    """Status.StatusCode's number of its name, with or without ``STATUS_CODE_``, or of digits.
+
+    Raises:
+        InvalidArgument: there is no such status.
+
+    """
+    return _enum(text, "status", "status_code_", _STATUS_CODES)
+
+
+def _enum(text: str, parameter: str, prefix: str, names: tuple[str, ...]) -> int:
+    name = text.strip().lower().removeprefix(prefix)
+    if name in names:
+        return names.index(name)
+    if name.isascii() and name.isdigit() and int(name) < 1 << 15:
+        return int(name)
+    raise InvalidArgument(f"{parameter}={text!r} is not known", hint=f"expected one of {', '.join(names)}", parameter=parameter)

@@ -11,8 +11,8 @@ from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
 from tidegauge.model.batch import Batch, Signal
-from tidegauge.model.query import Aggregation, Cursor, LogFilter, SeriesSelector, SpanFilter, Tier, TimeRange
-from tidegauge.model.records import Alert, Application, LogRecord, Metric, SeriesPoints, SeriesRollups, SpanSummary, StoredTrace
+from tidegauge.model.query import Aggregation, Cursor, LogFilter, SeriesSelector, SpanFilter, Tier, TimeRange, TraceFilter
+from tidegauge.model.records import Alert, Application, Epoch, Metric, Series, SpanSummary, StepValue, StoredLog, StoredTrace, TraceSummary
 
 Row = TypeVar("Row", covariant=True)
 
@@ -70,8 +70,8 @@ class Page(Generic[Row]):
 class ApplicationStore(Protocol):
     """Reads applications and alerts."""
 
-    async def applications(self, tenant_id: int) -> Sequence[Application]:
-        """All, by namespace and name."""
+    async def applications(self, tenant_id: int, limit: int) -> Sequence[Application]:
+        """All, by namespace, name and environment."""
         ...
 
     async def alerts(self, tenant_id: int, status: str | None, severity: str | None, limit: int) -> Sequence[Alert]:
@@ -83,7 +83,21 @@ class TraceStore(Protocol):
     """Reads spans."""
 
     async def find_spans(self, tenant_id: int, wanted: SpanFilter, limit: int, after: Cursor | None) -> Page[SpanSummary]:
-        """Spans that match, newest first."""
+        """Spans that match, newest first; times are compared by the microsecond.
+
+        Raises:
+            InvalidArgument: the cursor is not of this search.
+
+        """
+        ...
+
+    async def find_traces(self, tenant_id: int, wanted: TraceFilter, limit: int, after: Cursor | None) -> Page[TraceSummary]:
+        """Traces that match, newest first.
+
+        Raises:
+            InvalidArgument: the cursor is not of this search.
+
+        """
         ...
 
     async def trace(self, tenant_id: int, trace_id: str, limit: int) -> StoredTrace | None:
@@ -94,8 +108,13 @@ class TraceStore(Protocol):
 class LogStore(Protocol):
     """Reads logs."""
 
-    async def find_logs(self, tenant_id: int, wanted: LogFilter, limit: int, after: Cursor | None) -> Page[LogRecord]:
-        """Records that match, newest first."""
+    async def find_logs(self, tenant_id: int, wanted: LogFilter, limit: int, after: Cursor | None) -> Page[StoredLog]:
+        """Records that match, newest first; times are compared by the microsecond.
+
+        Raises:
+            InvalidArgument: the cursor is not of this search.
+
+        """
         ...
 
 
@@ -103,21 +122,28 @@ class MetricStore(Protocol):
     """Reads metrics."""
 
     async def metrics(self, tenant_id: int, name: str | None, service: str | None, limit: int) -> Sequence[Metric]:
-        """Metrics by name."""
+        """Metrics by name; in ``name`` a ``*`` stands for any characters."""
         ...
 
-    async def range(
-        self,
-        tenant_id: int,
-        wanted: SeriesSelector,
-        time: TimeRange,
-        step_ns: int,
-        aggregation: Aggregation,
-        group_by: Sequence[str] | None,
-    ) -> Sequence[SeriesPoints]:
-        """One value per step and group; a step without data has no point. ``group_by`` None: every series by itself."""
+    async def series(self, tenant_id: int, wanted: SeriesSelector, group_by: Sequence[str], limit: int) -> Sequence[Series]:
+        """Series that match.
+
+        Raises:
+            InvalidArgument: a matcher's regular expression is malformed.
+
+        """
         ...
 
-    async def rollups(self, tenant_id: int, wanted: SeriesSelector, time: TimeRange, tier: Tier) -> Sequence[SeriesRollups]:
-        """Every series' buckets of a tier."""
+    async def steps(
+        self, series: Sequence[Series], groups: Sequence[int], time: TimeRange, step_ns: int, aggregation: Aggregation, limit: int
+    ) -> Sequence[StepValue]:
+        """One value per step and group, a step without data has none; by group and time.
+
+        ``series`` are of one kind (numbers, histograms or summaries), ``groups`` number them; ``time`` consists of whole steps. An
+        increase counts every reset of a counter: a start time is an epoch of its own, and without one a smaller value is a reset.
+        """
+        ...
+
+    async def epochs(self, series: Sequence[Series], time: TimeRange, tier: Tier, limit: int) -> Sequence[Epoch]:
+        """The series' buckets of a tier by series, bucket and start time; ``series`` are of one kind."""
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString
 from uuid import UUID
@@ -12,11 +12,15 @@ from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 from psycopg.types.json import set_json_loads
 
+from tidegauge.errors import InvalidArgument
+from tidegauge.model.query import AttributeFilter
 from tidegauge.model.records import Application, StoredResource, StoredScope
 
 Row = dict[str, Any]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Of the objects that attribute filters multiply to.
+_MAX_ALTERNATIVES = 64
 _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
@@ -96,3 +100,39 @@ async def scopes(connection: AsyncConnection, statement: LiteralString, ids: Col
         )
         for row in await rows(connection, statement, {"ids": sorted(ids)})
     }
+
+
+def attribute_conditions(filters: Sequence[AttributeFilter]) -> dict[str, object]:
+    """The parameters ``attributes`` (JSON objects, one of which must be contained) and ``present`` (keys), None for no condition.
+
+    A filter with several values multiplies the objects: containment of any one of them is a single indexable condition.
+
+    Raises:
+        InvalidArgument: the filters have too many combinations.
+
+    """
+    combinations: list[dict[str, object]] = [{}]
+    for wanted in filters:
+        if wanted.values:
+            # A key cannot equal two values: combinations that ask for that find nothing and are left out.
+            combinations = [
+                one | {wanted.name: value}
+                for one in combinations
+                for value in wanted.values
+                if wanted.name not in one or same(one[wanted.name], value)
+            ]
+        if len(combinations) > _MAX_ALTERNATIVES:
+            raise InvalidArgument(
+                "too many attribute conditions that are numbers or booleans", hint='quote those meant as text: name="200"'
+            )
+    equal = any(wanted.values for wanted in filters)
+    present = [wanted.name for wanted in filters if not wanted.values]
+    return {
+        "attributes": [orjson.dumps(one).decode() for one in combinations] if equal else None,
+        "present": present or None,
+    }
+
+
+def same(one: object, other: object) -> bool:
+    """Equal as JSON: ``1`` and ``True`` are not."""
+    return one == other and isinstance(one, bool) is isinstance(other, bool)

@@ -1,0 +1,33 @@
+"""What routes answer with, and what OpenAPI says about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from fastapi.responses import Response
+
+from tidegauge.api.problems import MEDIA_TYPE
+from tidegauge.api.schemas import Problem
+
+_PROBLEMS = {
+    400: "A parameter is unknown or cannot be read; `errors` names it.",
+    401: "No API token, or a wrong one.",
+    404: "What was asked for by name or id is not there.",
+    503: "The store is away, or the query ran into its time limit. Retry-After says when to try again.",
+}
+
+
+def json(document: object) -> Response:
+    """A JSON answer."""
+    return Response(orjson.dumps(document), media_type="application/json")
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The problems a route may answer with, beside those that all have."""
+    # With `model`, FastAPI would name the media type of the answer itself.
+    schema = {"$ref": f"#/components/schemas/{Problem.__name__}"}
+    return {
+        status: {"description": _PROBLEMS[status], "content": {MEDIA_TYPE: {"schema": schema}}}
+        for status in sorted({400, 401, 503, *statuses})
+    }

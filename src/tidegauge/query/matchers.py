@@ -1,0 +1,96 @@
+"""Conditions on labels and attributes, as parameters write them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import orjson
+
+from tidegauge.errors import InvalidArgument
+from tidegauge.model.query import AttributeFilter, Matcher, MatchOperator
+
+MATCH_FORM = (
+    'name, one of = != =~ !~, and a value, quoted or not: http.route="/cart", status=~5.. (regular expressions match the whole value)'
+)
+ATTRIBUTE_FORM = (
+    "name=value, or a name alone for one that is present: http.route=/cart. A value 200 or true finds the number or boolean and the "
+    'text; "200" in quotes finds the text alone. A name that holds = is quoted as well'
+)
+_MAX_CONDITIONS = 16
+_QUOTED = r'"((?:[^"\\]|\\.)*)"'
+_MATCHER = re.compile(rf"\s*(?:{_QUOTED}|([^=!~\"]+?))\s*(=~|!~|!=|=)\s*(.*?)\s*", re.DOTALL)
+_ATTRIBUTE = re.compile(rf"\s*(?:{_QUOTED}|([^=\"]+?))\s*(?:(=)\s*(.*?)\s*)?", re.DOTALL)
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?")
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+
+
+def parse_matchers(texts: Sequence[str], parameter: str = "match") -> tuple[Matcher, ...]:
+    """Label matchers; see :data:`MATCH_FORM`.
+
+    Raises:
+        InvalidArgument: one is malformed, or there are too many.
+
+    """
+    _bounded(texts, parameter)
+    return tuple([_matcher(text, parameter) for text in texts])
+
+
+def parse_attributes(texts: Sequence[str], parameter: str = "attribute") -> tuple[AttributeFilter, ...]:
+    """Attribute conditions; see :data:`ATTRIBUTE_FORM`.
+
+    Raises:
+        InvalidArgument: one is malformed, or there are too many.
+
+    """
+    _bounded(texts, parameter)
+    return tuple([_attribute(text, parameter) for text in texts])
+
+
+def _bounded(texts: Sequence[str], parameter: str) -> None:
+    if len(texts) > _MAX_CONDITIONS:
+        raise InvalidArgument(f"{parameter} stands {len(texts)} times", hint=f"at most {_MAX_CONDITIONS} are allowed", parameter=parameter)
+    for text in texts:
+        if "\0" in text:
+            raise InvalidArgument(f"{parameter} holds a NUL character", hint="no stored value has one", parameter=parameter)
+
+
+def _matcher(text: str, parameter: str) -> Matcher:
+    match = _MATCHER.fullmatch(text)
+    if match is None:
+        raise InvalidArgument(f"{parameter}={text!r} is not a matcher", hint=f"expected {MATCH_FORM}", parameter=parameter)
+    quoted, bare, operator, value = match.groups()
+    unquoted = _unquoted(value)
+    return Matcher(bare if quoted is None else _unescaped(quoted), MatchOperator(operator), value if unquoted is None else unquoted)
+
+
+def _attribute(text: str, parameter: str) -> AttributeFilter:
+    match = _ATTRIBUTE.fullmatch(text)
+    if match is None:
+        raise InvalidArgument(f"{parameter}={text!r} is not a condition", hint=f"expected {ATTRIBUTE_FORM}", parameter=parameter)
+    quoted, bare, equals, value = match.groups()
+    name = bare if quoted is None else _unescaped(quoted)
+    if equals is None:
+        return AttributeFilter(name)
+    unquoted = _unquoted(value)
+    return AttributeFilter(name, (unquoted,) if unquoted is not None else _readings(value))
+
+
+def _readings(text: str) -> tuple[bool | int | float | str, ...]:
+    """What an unquoted value may mean."""
+    if text in ("true", "false"):
+        return (text == "true", text)
+    if _NUMBER.fullmatch(text) and len(text) <= 40:
+        number = orjson.loads(text)
+        return (number, text)
+    return (text,)
+
+
+def _unquoted(value: str) -> str | None:
+    """The text of a quoted value; None if it is not quoted."""
+    match = re.fullmatch(_QUOTED, value, re.DOTALL)
+    return None if match is None else _unescaped(match[1])
+
+
+def _unescaped(text: str) -> str:
+    return _ESCAPE.sub(lambda match: {"n": "\n", "t": "\t", "r": "\r"}.get(match[1], match[1]), text)

@@ -1,0 +1,116 @@
+"""Times and durations as people and programs write them, exactly: integers of nanoseconds, no floats on the way."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from tidegauge.errors import InvalidArgument
+from tidegauge.model.query import TimeRange
+
+SECOND_NS = 1_000_000_000
+MINUTE_NS = 60 * SECOND_NS
+HOUR_NS = 60 * MINUTE_NS
+DAY_NS = 24 * HOUR_NS
+TIME_FORMS = (
+    "RFC 3339 (2026-01-31T12:00:00Z), Unix seconds (1769860800.5; 13 digits are milliseconds, 16 microseconds, 19 nanoseconds) or now-1h"
+)
+DURATION_FORMS = "a number and a unit, such as 1.5s, 250ms, 10us, 100ns, 5m, 2h, 7d or 1h30m"
+
+_UNITS = {"ns": 1, "us": 1000, "µs": 1000, "ms": 1_000_000, "s": SECOND_NS, "m": MINUTE_NS, "h": HOUR_NS, "d": DAY_NS, "w": 7 * DAY_NS}
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d|w)")
+_RELATIVE = re.compile(r"now(?:\s*([+-]|\s)\s*(\S+))?")
+_UNIX = re.compile(r"(\d{1,20})(?:\.(\d{1,9}))?")
+# A "+" that was not escaped in a query string arrives as a space.
+_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d:\d\d)(?:[.,](\d{1,9}))?(Z|[+ -]\d\d:\d\d))?", re.IGNORECASE)
+_LAST_NS = (1 << 63) - 1
+
+
+def parse_time(text: str, now_ns: int, parameter: str) -> int:
+    """Nanoseconds since the Unix epoch of :data:`TIME_FORMS`; a date alone is its midnight in UTC.
+
+    Raises:
+        InvalidArgument: not one of the forms, or not between 1970 and 2262.
+
+    """
+    stripped = text.strip()
+    found = _relative(stripped, now_ns) if stripped.startswith("now") else _unix(stripped)
+    if found is None:
+        found = _rfc3339(stripped)
+    if found is None:
+        raise InvalidArgument(f"{parameter}={text!r} is not a time", hint=f"expected {TIME_FORMS}", parameter=parameter)
+    if not 0 <= found <= _LAST_NS:
+        raise InvalidArgument(f"{parameter}={text!r} is out of range", hint="expected a time from 1970 to 2262", parameter=parameter)
+    return found
+
+
+def parse_duration(text: str, parameter: str) -> int:
+    """Nanoseconds of :data:`DURATION_FORMS`.
+
+    Raises:
+        InvalidArgument: not such a text, or longer than 292 years.
+
+    """
+    found = _duration(text.strip())
+    if found is None or found > _LAST_NS:
+        raise InvalidArgument(f"{parameter}={text!r} is not a duration", hint=f"expected {DURATION_FORMS}", parameter=parameter)
+    return found
+
+
+def parse_range(start: str, end: str, now_ns: int) -> TimeRange:
+    """The range of the parameters ``start`` and ``end``.
+
+    Raises:
+        InvalidArgument: one of them is no time, or start is not before end.
+
+    """
+    start_ns, end_ns = parse_time(start, now_ns, "start"), parse_time(end, now_ns, "end")
+    if start_ns >= end_ns:
+        raise InvalidArgument(f"start={start!r} is not before end={end!r}", hint="start is inclusive, end exclusive", parameter="start")
+    return TimeRange(start_ns, end_ns)
+
+
+def _duration(text: str) -> int | None:
+    parts = _PART.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        return None
+    return int(sum(Decimal(number) * _UNITS[unit] for number, unit in parts))
+
+
+def _relative(text: str, now_ns: int) -> int | None:
+    match = _RELATIVE.fullmatch(text)
+    if match is None:
+        return None
+    sign, distance = match.groups()
+    if distance is None:
+        return now_ns
+    nanoseconds = _duration(distance)
+    if nanoseconds is None:
+        return None
+    return now_ns - nanoseconds if sign == "-" else now_ns + nanoseconds
+
+
+def _unix(text: str) -> int | None:
+    match = _UNIX.fullmatch(text)
+    if match is None:
+        return None
+    whole, fraction = match.groups()
+    if len(whole) <= 11:
+        return int(whole) * SECOND_NS + int((fraction or "0").ljust(9, "0"))
+    unit = 1_000_000 if len(whole) <= 14 else 1000 if len(whole) <= 17 else 1
+    return int(Decimal(f"{whole}.{fraction or 0}") * unit)
+
+
+def _rfc3339(text: str) -> int | None:
+    match = _RFC3339.fullmatch(text)
+    if match is None:
+        return None
+    date, time, fraction, offset = match.groups()
+    zone = "+00:00" if offset is None or offset in "Zz" else offset.replace(" ", "+")
+    try:
+        moment = datetime.fromisoformat(f"{date}T{time or '00:00:00'}{zone}")
+        seconds = (moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()
+    except (ValueError, OverflowError):
+        return None
+    return int(seconds) * SECOND_NS + int((fraction or "0").ljust(9, "0"))

@@ -1,0 +1,188 @@
+"""Metrics on TimescaleDB: series, values by step, rollups."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import LiteralString
+
+import orjson
+import psycopg
+
+from tidegauge.errors import InvalidArgument
+from tidegauge.model.query import Aggregation, MatchOperator, SeriesSelector, Tier, TimeRange
+from tidegauge.model.records import Epoch, Metric, Series, StepValue
+from tidegauge.storage import sqlfiles
+from tidegauge.storage.postgres.database import Database
+from tidegauge.storage.postgres.reading import Row, rows, timestamp
+
+# Points this far before a range are read, for the values that its first increases start from.
+_LOOKBACK_NS = 15 * 60 * 1_000_000_000
+_REGULAR = (MatchOperator.REGEX, MatchOperator.NOT_REGEX)
+_LIKE_SPECIAL = re.compile(r"([\\%_])")
+
+
+class PostgresMetricStore:
+    """``MetricStore`` on ``tidegauge.series``, the points' hypertables and their continuous aggregates."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._sql = sqlfiles.queries("metrics")
+
+    async def metrics(self, tenant_id: int, name: str | None, service: str | None, limit: int) -> Sequence[Metric]:
+        """See ``MetricStore``."""
+        pattern = None if name is None else _LIKE_SPECIAL.sub(r"\\\1", name).replace("*", "%")
+        found = await self._rows(self._sql["metrics"], {"tenant_id": tenant_id, "name": pattern, "service": service, "limit": limit})
+        return [_metric(row) for row in found]
+
+    async def series(self, tenant_id: int, wanted: SeriesSelector, group_by: Sequence[str], limit: int) -> Sequence[Series]:
+        """See ``MetricStore``."""
+        matchers = [
+            {
+                "name": one.name,
+                "operator": one.operator.value,
+                "value": f"^(?:{one.value})$" if one.operator in _REGULAR else one.value,
+            }
+            for one in wanted.matchers
+        ]
+        parameters = {
+            "tenant_id": tenant_id,
+            "metric_name": wanted.metric_name,
+            "service": wanted.service,
+            "type": wanted.type,
+            "matchers": orjson.dumps(matchers).decode(),
+            "group_by": list(group_by),
+            "limit": limit,
+        }
+        try:
+            found = await self._rows(self._sql["series"], parameters)
+        except psycopg.errors.InvalidRegularExpression as error:
+            reason = (error.diag.message_primary or "").removeprefix("invalid regular expression: ")
+            raise InvalidArgument(
+                "a matcher's regular expression is malformed", hint=reason or "PostgreSQL's syntax is expected", parameter="match"
+            ) from error
+        return [_series(row) for row in found]
+
+    async def steps(
+        self, series: Sequence[Series], groups: Sequence[int], time: TimeRange, step_ns: int, aggregation: Aggregation, limit: int
+    ) -> Sequence[StepValue]:
+        """See ``MetricStore``."""
+        rising = aggregation in (Aggregation.INCREASE, Aggregation.RATE)
+        parameters = {
+            "series": [one.series_id for one in series],
+            "groups": list(groups),
+            "cumulative": [one.temporality != "delta" for one in series],
+            "monotonic": [one.is_monotonic is not False for one in series],
+            "start": timestamp(time.start_ns),
+            "end": timestamp(time.end_ns),
+            "scan_start": timestamp(time.start_ns - max(step_ns, _LOOKBACK_NS)),
+            "step": timedelta(microseconds=step_ns // 1000),
+            "aggregation": aggregation.value,
+            "divisor": step_ns / 1e9 if aggregation is Aggregation.RATE else 1.0,
+            "limit": limit,
+        }
+        found = await self._rows(self._sql[_steps_query(series[0].type, rising)], parameters)
+        return [StepValue(row["group_number"], row["time_us"] * 1000, row["value"]) for row in found if row["value"] is not None]
+
+    async def epochs(self, series: Sequence[Series], time: TimeRange, tier: Tier, limit: int) -> Sequence[Epoch]:
+        """See ``MetricStore``."""
+        is_histogram = series[0].type in ("histogram", "exponential_histogram")
+        parameters = {
+            "series": [one.series_id for one in series],
+            "start": timestamp(time.start_ns),
+            "end": timestamp(time.end_ns),
+            "limit": limit,
+        }
+        kind = "histogram" if is_histogram else "number"
+        found = await self._rows(self._sql[f"{kind}_epochs_{tier.value}"], parameters)
+        return [_histogram_epoch(row) if is_histogram else _number_epoch(row) for row in found]
+
+    async def _rows(self, statement: LiteralString, parameters: dict[str, object]) -> list[Row]:
+        async with self._database.reading() as connection:
+            return await rows(connection, statement, parameters)
+
+
+def _steps_query(type_: str, rising: bool) -> str:
+    match type_:
+        case "histogram" | "exponential_histogram":
+            return "histogram_steps"
+        case "summary":
+            return "summary_steps"
+        case _:
+            return "sum_changes" if rising else "number_steps"
+
+
+def _metric(row: Row) -> Metric:
+    return Metric(
+        name=row["metric_name"],
+        type=row["type"],
+        unit=row["unit"],
+        temporality=row["temporality"],
+        is_monotonic=row["is_monotonic"],
+        description=row["description"],
+        label_names=tuple(row["label_names"]),
+        series_count=row["series_count"],
+        services=tuple(row["services"]),
+    )
+
+
+def _series(row: Row) -> Series:
+    origin = {
+        "service.name": row["service"],
+        "service.namespace": row["namespace"],
+        "deployment.environment.name": row["environment"],
+        "service.instance.id": row["instance"],
+    }
+    labels = {name: value or "" for name, value in (row["labels"] or {}).items()} | {name: value for name, value in origin.items() if value}
+    return Series(
+        series_id=row["series_id"],
+        type=row["type"],
+        unit=row["unit"],
+        temporality=row["temporality"],
+        is_monotonic=row["is_monotonic"],
+        bounds=None if row["bounds"] is None else tuple(row["bounds"]),
+        labels=tuple(sorted(labels.items())),
+        group=tuple(row["group_values"]),
+    )
+
+
+def _number_epoch(row: Row) -> Epoch:
+    return Epoch(
+        series_id=row["series_id"],
+        bucket_unix_nano=row["bucket_us"] * 1000,
+        start_unix_nano=_nanoseconds(row["start_us"]),
+        count=row["count"],
+        sum=row["sum"],
+        min=row["min"],
+        max=row["max"],
+        first=row["first"],
+        last=row["last"],
+    )
+
+
+def _histogram_epoch(row: Row) -> Epoch:
+    return Epoch(
+        series_id=row["series_id"],
+        bucket_unix_nano=row["bucket_us"] * 1000,
+        start_unix_nano=_nanoseconds(row["start_us"]),
+        count=row["count"],
+        sum=row["sum"],
+        min=row["min"],
+        max=row["max"],
+        first=row["first_count"],
+        last=row["last_count"],
+        first_sum=row["first_sum"],
+        last_sum=row["last_sum"],
+        first_bucket_counts=_counts(row["first_bucket_counts"]),
+        last_bucket_counts=_counts(row["last_bucket_counts"]),
+        bucket_counts=_counts(row["bucket_counts"]),
+    )
+
+
+def _nanoseconds(microseconds: int | None) -> int | None:
+    return None if microseconds is None else microseconds * 1000
+
+
+def _counts(values: list[int] | None) -> tuple[int, ...] | None:
+    return None if values is None else tuple(values)
