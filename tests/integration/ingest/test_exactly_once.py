@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from tests.servers.timescaledb import TestDatabase
 
+from tests.servers.timescaledb import TestDatabase
 from tidegauge.config import Settings
 from tidegauge.ingest.ingestor import Ingestor, Received
 from tidegauge.model.batch import Signal

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -10,7 +12,8 @@ import psycopg
 from psycopg import AsyncConnection
 
 from tidegauge.errors import Unavailable
-from tidegauge.model.batch import LogBatch, MetricBatch, SpanBatch
+from tidegauge.model.batch import LogBatch, MetricBatch, Rejection, SpanBatch
+from tidegauge.model.selecting import Row, rows, select
 from tidegauge.storage import sqlfiles
 from tidegauge.storage.interface import IngestOutcome, IngestRequest
 from tidegauge.storage.postgres import copy
@@ -19,6 +22,13 @@ from tidegauge.storage.postgres.intern import Dictionaries, Interned
 
 _Key = tuple[UUID, int, int, str]
 _ATTEMPTS = 5
+# Enough to find dozens of bad rows among thousands, and an end for a request of nothing but bad ones, which holds up all others: what
+# is not cleared by then is refused with them.
+_TRIALS = 512
+# A row is at fault: class 22 data exception, 23 integrity constraint violation, 54 program limit exceeded (an index key too long).
+_REFUSALS = ("22", "23", "54")
+_REFUSED = "refused_by_database"
+_EXEMPLAR_REFUSED = f"exemplar_{_REFUSED}"
 _TABLES = (
     "traces", "trace_index", "metrics", "metric_histograms", "metric_summaries", "metric_exemplars", "logs", "ingest_rejections",
 )  # fmt: skip
@@ -46,7 +56,47 @@ class PostgresIngestStore:
                 # Another writer was in the way: the same again succeeds, and nobody needs to see it.
                 if attempt == _ATTEMPTS:
                     raise Unavailable("other writers are in the way", hint="too many writers on the same requests") from error
+            except psycopg.Error as error:
+                if not _is_refusal(error):
+                    raise
+                if len(requests) == 1:
+                    return await self._commit([await self._without_refused(requests[0])])
+                # One of them is to blame; by itself it takes no neighbour with it.
+                return [outcome for request in requests for outcome in await self.commit([request])]
         raise AssertionError("unreachable")
+
+    async def _without_refused(self, request: IngestRequest) -> IngestRequest:
+        """The request without the rows that the database refuses, found by halving, and a rejection for each reason."""
+        refused: dict[Row, str] = {}
+        trials = _TRIALS
+        untried = [rows(request.batch)]
+        while untried:
+            part = untried.pop()
+            reason = await self._refusal(replace(request, batch=select(request.batch, part))) if trials else "too many rows were refused"
+            trials -= 1 if trials else 0
+            if reason is None:
+                continue
+            if len(part) == 1 or not trials:
+                refused.update(dict.fromkeys(part, reason))
+            else:
+                untried += [part[: len(part) // 2], part[len(part) // 2 :]]
+        kept = [row for row in rows(request.batch) if row not in refused]
+        counted = Counter((_EXEMPLAR_REFUSED if row[0] == "exemplars" else _REFUSED, reason) for row, reason in refused.items())
+        found = [Rejection(name, reason, items) for (name, reason), items in counted.items()]
+        return replace(request, batch=select(request.batch, kept, found))
+
+    async def _refusal(self, request: IngestRequest) -> str | None:
+        """Why the database refuses the request's rows; None if it takes them. Nothing is stored but dictionary entries."""
+        try:
+            interned = await self._dictionaries.intern([request])
+            async with self._database.writing() as connection:
+                await self._copy(connection, list(zip([request], interned, strict=True)))
+                await connection.rollback()
+        except psycopg.Error as error:
+            if not _is_refusal(error):
+                raise
+            return error.diag.message_primary or type(error).__name__
+        return None
 
     async def _commit(self, requests: Sequence[IngestRequest]) -> Sequence[IngestOutcome]:
         first = {_key(request): request for request in reversed(requests)}
@@ -93,14 +143,18 @@ class PostgresIngestStore:
     async def _copy(self, connection: AsyncConnection, requests: Sequence[tuple[IngestRequest, Interned]]) -> None:
         parts: dict[str, list[bytes]] = {table: [] for table in _TABLES}
         for request, ids in requests:
-            for table, rows in _encode(request, ids).items():
-                if rows:
-                    parts[table].append(rows)
+            for table, buffer in _encode(request, ids).items():
+                if buffer:
+                    parts[table].append(buffer)
         async with connection.cursor() as cursor:
             for table, buffers in parts.items():
                 if buffers:
                     async with cursor.copy(self._sql[f"copy_{table}"]) as stream:
                         await stream.write(copy.framed(buffers))
+
+
+def _is_refusal(error: psycopg.Error) -> bool:
+    return (error.sqlstate or "").startswith(_REFUSALS)
 
 
 def _key(request: IngestRequest) -> _Key:
@@ -115,16 +169,16 @@ def _outcome(request: IngestRequest) -> IngestOutcome:
 
 def _encode(request: IngestRequest, ids: Interned) -> dict[str, bytes]:
     batch, tenant = request.batch, request.tenant_id
-    rows = {"ingest_rejections": copy.rejections(batch.rejections, tenant, request.signal, request.digest)}
+    buffers = {"ingest_rejections": copy.rejections(batch.rejections, tenant, request.signal, request.digest)}
     match batch:
         case SpanBatch():
-            rows["traces"] = copy.spans(batch, tenant, ids.resources, ids.scopes)
-            rows["trace_index"] = copy.trace_index(batch, tenant, ids.resources)
+            buffers["traces"] = copy.spans(batch, tenant, ids.resources, ids.scopes)
+            buffers["trace_index"] = copy.trace_index(batch, tenant, ids.resources)
         case MetricBatch():
-            rows["metrics"] = copy.numbers(batch.numbers, ids.series)
-            rows["metric_histograms"] = copy.histograms(batch.histograms, ids.series)
-            rows["metric_summaries"] = copy.summaries(batch.summaries, ids.series)
-            rows["metric_exemplars"] = copy.exemplars(batch.exemplars, ids.series)
+            buffers["metrics"] = copy.numbers(batch.numbers, ids.series)
+            buffers["metric_histograms"] = copy.histograms(batch.histograms, ids.series)
+            buffers["metric_summaries"] = copy.summaries(batch.summaries, ids.series)
+            buffers["metric_exemplars"] = copy.exemplars(batch.exemplars, ids.series)
         case LogBatch():
-            rows["logs"] = copy.logs(batch, tenant, ids.resources, ids.scopes, request.digest, request.received_at_unix_nano)
-    return rows
+            buffers["logs"] = copy.logs(batch, tenant, ids.resources, ids.scopes, request.digest, request.received_at_unix_nano)
+    return buffers

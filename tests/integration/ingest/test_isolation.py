@@ -1,0 +1,84 @@
+"""A row that the database refuses takes no neighbour with it."""
+
+from __future__ import annotations
+
+import random
+import uuid
+
+import psycopg
+import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from tests.integration.ingest.test_exactly_once import count, ingestors, received, trace_request
+from tests.servers.timescaledb import TestDatabase
+from tidegauge.ingest.ingestor import Ingestor
+from tidegauge.model.batch import Signal
+
+__all__ = ["ingestors"]
+
+
+def too_long_for_an_index(seed: int) -> str:
+    """Text that does not compress: an index entry holds about 2,700 bytes."""
+    return "".join(random.Random(seed).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=20_000))
+
+
+async def test_spans_of_a_service_with_an_impossible_name(
+    database: TestDatabase, ingestors: tuple[Ingestor, Ingestor], now_ns: int
+) -> None:
+    good = ExportTraceServiceRequest.FromString(trace_request("good neighbour", now_ns, 10)[0])
+    bad = ExportTraceServiceRequest.FromString(trace_request(too_long_for_an_index(1), now_ns, 3)[0])
+    trace_id = good.resource_spans[0].scope_spans[0].spans[0].trace_id
+    good.MergeFrom(bad)
+    body = good.SerializeToString()
+    outcome = await ingestors[0].ingest(received(body))
+    assert outcome.rejected == 3
+    assert "refused_by_database" in outcome.message
+    assert await count(database, trace_id) == 10
+    again = await ingestors[1].ingest(received(body))
+    assert (again.repeated, again.rejected, again.message) == (True, 3, outcome.message)
+
+
+async def test_a_metric_with_an_impossible_name(database: TestDatabase, ingestors: tuple[Ingestor, Ingestor], now_ns: int) -> None:
+    request = ExportMetricsServiceRequest()
+    resource = request.resource_metrics.add()
+    resource.resource.attributes.add(key="service.name").value.string_value = "metered"
+    name = f"fine.{uuid.uuid4().hex}"
+    for metric_name in (name, too_long_for_an_index(2), f"{name}.too"):
+        metric = resource.scope_metrics.add().metrics.add(name=metric_name, description="d", unit="1")
+        point = metric.gauge.data_points.add(time_unix_nano=now_ns, as_double=4.5)
+        point.exemplars.add(time_unix_nano=now_ns, as_double=1.0)
+    outcome = await ingestors[0].ingest(received(request.SerializeToString(), Signal.METRICS))
+    assert outcome.rejected == 1
+    async with await psycopg.AsyncConnection.connect(database.owner_dsn, prepare_threshold=None) as connection:
+        cursor = await connection.execute(
+            """SELECT s.metric_name, m.value, (SELECT count(*) FROM tidegauge.metric_exemplars e WHERE e.series_id = s.series_id)
+               FROM tidegauge.metrics m JOIN tidegauge.series s USING (series_id) WHERE s.metric_name LIKE %s ORDER BY 1""",
+            (f"{name}%",),
+        )
+        assert await cursor.fetchall() == [(name, 4.5, 1), (f"{name}.too", 4.5, 1)]
+
+
+async def test_neighbours_in_the_same_commit(database: TestDatabase, ingestors: tuple[Ingestor, Ingestor], now_ns: int) -> None:
+    import asyncio
+
+    fine = [trace_request(f"neighbour {number}", now_ns, 2) for number in range(4)]
+    bad = trace_request(too_long_for_an_index(3), now_ns, 1)
+    outcomes = await asyncio.gather(*(ingestors[0].ingest(received(body)) for body, _ in [*fine[:2], bad, *fine[2:]]))
+    assert [outcome.rejected for outcome in outcomes] == [0, 0, 1, 0, 0]
+    assert [await count(database, trace_id) for _, trace_id in fine] == [2, 2, 2, 2]
+
+
+@pytest.mark.parametrize("bad_rows", [1, 40])
+async def test_bad_rows_among_many(database: TestDatabase, ingestors: tuple[Ingestor, Ingestor], now_ns: int, bad_rows: int) -> None:
+    """Each bad row has a resource of its own, spread over the request."""
+    request = ExportTraceServiceRequest()
+    good_trace = b""
+    for number in range(80):
+        is_bad = number % (80 // bad_rows) == 0
+        body, trace_id = trace_request(too_long_for_an_index(100 + number) if is_bad else "many", now_ns, 1)
+        request.MergeFromString(body)
+        good_trace = good_trace if is_bad else trace_id
+    outcome = await ingestors[0].ingest(received(request.SerializeToString()))
+    assert outcome.rejected == bad_rows
+    assert await count(database, good_trace) == 1
