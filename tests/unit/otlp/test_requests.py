@@ -68,12 +68,12 @@ def test_malformed_protobuf_is_refused_as_a_whole(signal: Signal, body: bytes, w
 
 
 def test_deeply_nested_protobuf_is_refused() -> None:
-    span = good_span(1)
-    value = span.attributes.add(key="k").value
+    request = traces(good_span(1))
+    value = request.resource_spans[0].scope_spans[0].spans[0].attributes.add(key="k").value
     for _ in range(60):
         value = value.array_value.values.add()
     with pytest.raises(InvalidArgument, match="nested more than 100 levels deep"):
-        decode_traces(traces(span))
+        decode_traces(request)
 
 
 @pytest.mark.parametrize("signal", Signal)
