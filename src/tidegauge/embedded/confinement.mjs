@@ -24,7 +24,9 @@ const HARMLESS_TIMESCALE = [
   'hypertable_compression_stats', 'hypertable_columnstore_stats', 'chunk_compression_stats', 'chunk_columnstore_stats',
   'relation_size', 'relation_approximate_size', 'hypertable_local_size', 'indexes_local_size', 'chunks_local_size',
   'compressed_chunk_local_stats', 'cagg_watermark', 'cagg_watermark_materialized', 'show_chunks',
-  'has_invalidation_trigger',
+  'has_invalidation_trigger', 'get_approx_row_count', 'get_orderby_defaults', 'get_segmentby_defaults', 'time_to_internal',
+  'show_chunk', 'show_policies', 'chunk_status', 'get_hypertable_id', 'to_date', 'to_interval', 'to_timestamp',
+  'to_timestamp_without_timezone', 'to_unix_microseconds', 'generate_uuid',
 ];
 
 const list = (names) => names.map(literal).join(', ');

@@ -77,10 +77,10 @@ class Server {
   async greeting(client, asked) {
     const settings = startupSettings(asked);
     const reported = await this.session.parameters();
-    for (const [name, value] of settings) if (this.session.isBase(name, value)) settings.delete(name);
     try {
       checkEncoding(settings);
-      client.settings = client.isReader ? readerStartup(settings) : settings;
+      const wanted = client.isReader ? readerStartup(settings) : settings;
+      client.settings = new Map([...wanted].filter(([name, value]) => !this.session.isBase(name, value)));
       if (client.settings.size) for (const [name, value] of await this.#tryOut(client)) reported.set(name, value);
     } catch (error) {
       throw error.code ? new Fatal(error.code, error.message) : error;

@@ -82,6 +82,7 @@ export class Statements {
 
   /** Parse tree of a text: a list of [type, fields]. Throws what the parser says. */
   tree(text) {
+    if (text.trim() === '') return []; // libpg-query calls that an error, PostgreSQL does not
     return this.#parse(text).map((stmt) => Object.entries(stmt)[0]);
   }
 
