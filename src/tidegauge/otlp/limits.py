@@ -7,6 +7,12 @@ TIME_END = 2**63
 INT64_MAX = 2**63 - 1
 INT32_MAX = 2**31 - 1
 INT16_MAX = 2**15 - 1
+METRIC_NAME_LENGTH = 600
+"""Characters; with the unit it stays below the 2704 bytes that a B-tree's entry can have. The specification says 255."""
+UNIT_LENGTH = 63
+"""Characters, as the specification says (metrics API, "Instrument unit")."""
+APPLICATION_NAME_LENGTH = 200
+"""Characters of each of an application's three names that are kept, for the same reason; the resource's attributes have them whole."""
 ZERO_TRACE_ID = bytes(16)
 ZERO_SPAN_ID = bytes(8)
 

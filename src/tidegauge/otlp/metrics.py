@@ -6,6 +6,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
 from tidegauge.model.batch import MetadataEntry, MetricBatch
+from tidegauge.otlp.limits import METRIC_NAME_LENGTH, UNIT_LENGTH
 from tidegauge.otlp.origins import Origins
 from tidegauge.otlp.points import PointDecoder
 from tidegauge.otlp.rejections import Rejections
@@ -79,9 +80,11 @@ class _MetricDecoder:
 
 def _fault(metric: Metric, temporality: str | None) -> tuple[str, str] | None:
     """Reason and message for a metric none of whose points can be stored. A name is what a metric is found by, so it is kept exactly."""
-    name = metric.name
-    if not name or "\0" in name or "\0" in metric.unit:
-        return "invalid_metric_name", f"{_shown(name)}: a metric must have a name, and no NUL in name and unit"
+    name, unit = metric.name, metric.unit
+    if not name or len(name) > METRIC_NAME_LENGTH or "\0" in name:
+        return "invalid_metric_name", f"{_shown(name)}: a metric's name must have 1 to {METRIC_NAME_LENGTH} characters and no NUL"
+    if len(unit) > UNIT_LENGTH or "\0" in unit:
+        return "invalid_unit", f"{_shown(name)}: a unit must have at most {UNIT_LENGTH} characters and no NUL"
     if temporality == "":
         return "invalid_temporality", f"{_shown(name)}: aggregation_temporality must be 1 (delta) or 2 (cumulative)"
     return None

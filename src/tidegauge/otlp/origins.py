@@ -9,6 +9,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from tidegauge.model.batch import ResourceEntry, ScopeEntry
 from tidegauge.model.identity import resource_identity, scope_identity
 from tidegauge.otlp.cache import BoundedCache
+from tidegauge.otlp.limits import APPLICATION_NAME_LENGTH
 from tidegauge.otlp.values import REPLACEMENT, JsonColumns, model_pairs
 
 UNKNOWN_SERVICE = "unknown_service"
@@ -58,7 +59,8 @@ def _name(value: object) -> str:
     """A name as text, from the JSON column: what is no string is its JSON."""
     if value is None:
         return ""
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    text = value if isinstance(value, str) else orjson.dumps(value).decode()
+    return text[:APPLICATION_NAME_LENGTH]
 
 
 class Origins:

@@ -308,8 +308,11 @@ def metric_rows(expected: Expected, metric: Any, resource: dict[str, Any], scope
     if kind not in ("gauge", "summary"):
         number = getattr(metric, kind).aggregation_temporality
         temporality = {0: "unspecified", 1: "delta", 2: "cumulative"}.get(number, "unknown")
-    if not metric.name or "\0" in metric.name + metric.unit:
+    if not 1 <= len(metric.name) <= 600 or "\0" in metric.name:
         expected.rejected["invalid_metric_name"] += len(points)
+        return
+    if len(metric.unit) > 63 or "\0" in metric.unit:
+        expected.rejected["invalid_unit"] += len(points)
         return
     if temporality == "unknown":
         expected.rejected["invalid_temporality"] += len(points)

@@ -347,8 +347,12 @@ metric_data = st.one_of(
 metrics = st.builds(
     lambda fields, data: Metric(**fields, **data),
     st.fixed_dictionaries(
-        {"name": seldom(st.sampled_from(["m\0", ""]), st.sampled_from(["http.server.request.duration", "m"]))},
-        optional={"unit": seldom(st.just("\0"), st.sampled_from(["s", ""])), "description": texts, "metadata": attributes},
+        {"name": seldom(st.sampled_from(["m\0", "", "m" * 600, "m" * 601]), st.sampled_from(["http.server.request.duration", "m"]))},
+        optional={
+            "unit": seldom(st.sampled_from(["\0", "u" * 63, "u" * 64]), st.sampled_from(["s", ""])),
+            "description": texts,
+            "metadata": attributes,
+        },
     ),
     metric_data,
 )

@@ -171,6 +171,7 @@ def test_resources_and_scopes_are_interned_once() -> None:
         ({"deployment.environment.name": "new", "deployment.environment": "old"}, ("unknown_service", "", "new")),
         ({"service.name": "a\0"}, ("a\ufffd", "", "")),
         ({"service.name": 7}, ("7", "", "")),
+        ({"service.name": "é" * 300}, ("é" * 200, "", "")),
     ],
 )
 def test_the_application_of_a_resource(attributes: dict[str, object], application: tuple[str, str, str]) -> None:
