@@ -7,28 +7,35 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+from pydantic import SecretStr
+
 from tidegauge.api.app import ApiServices, create_app
+from tidegauge.api.auth import BearerAuth
 from tidegauge.config import IngestSettings, LifecycleSettings, Settings
-from tidegauge.embedded import EmbeddedDatabase
+from tidegauge.embedded import EmbeddedDatabase, running
 from tidegauge.errors import TidegaugeError
 from tidegauge.ingest.ingestor import Ingestor
 from tidegauge.ingest.limits import TimeLimits
 from tidegauge.ingest.writer import Writer
+from tidegauge.maintenance import Maintenance
 from tidegauge.model.batch import Signal
 from tidegauge.otlp.decode import Decoder
 from tidegauge.receiver.http import OtlpHttp
+from tidegauge.receiver.http import refusal as otlp_refusal
 from tidegauge.serving import Endpoint
 from tidegauge.storage.postgres.applications import PostgresApplicationStore
 from tidegauge.storage.postgres.database import Database
 from tidegauge.storage.postgres.ingest import PostgresIngestStore
 from tidegauge.storage.postgres.logs import PostgresLogStore
+from tidegauge.storage.postgres.maintenance import PostgresMaintenance
 from tidegauge.storage.postgres.metrics import PostgresMetricStore
 from tidegauge.storage.postgres.traces import PostgresTraceStore
 
 Report = Callable[[str], None]
+_QUIET_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,14 @@ async def database_location(settings: Settings, report: Report) -> AsyncIterator
         yield Location(embedded.owner_dsn, embedded.reader_dsn, embedded=True)
 
 
+def known_location(settings: Settings) -> Location | None:
+    """The database that Settings name or that runs on their data folder already; None where there is neither."""
+    if settings.database.url is not None:
+        return Location(settings.database.url.get_secret_value(), None, embedded=False)
+    info = running(settings.embedded.data_dir)
+    return None if info is None else Location(info.owner_dsn, info.reader_dsn, embedded=True)
+
+
 @asynccontextmanager
 async def assembled(settings: Settings, location: Location, now_ns: Callable[[], int] = time.time_ns) -> AsyncIterator[Runtime]:
     """The program on a database whose schema is there; what was acknowledged is committed before the block is left.
@@ -73,15 +88,7 @@ async def assembled(settings: Settings, location: Location, now_ns: Callable[[],
 
     """
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(
-            Database(
-                location.owner_dsn,
-                pool_size=settings.database.pool_size,
-                connect_timeout=settings.database.connect_timeout,
-                statement_timeout=settings.database.statement_timeout,
-                lock_timeout=settings.database.lock_timeout,
-            )
-        )
+        database = await stack.enter_async_context(opened(settings, location.owner_dsn))
         store = PostgresIngestStore(database, now_ns, settings.ingest.dedup_window)
         writer = await stack.enter_async_context(
             Writer(
@@ -102,12 +109,53 @@ async def assembled(settings: Settings, location: Location, now_ns: Callable[[],
             readiness=lambda: _readiness(database),
             now_ns=now_ns,
         )
-        api = create_app(services, settings.api)
-        endpoints = [
-            Endpoint(otlp, settings.otlp.listen, "TIDEGAUGE_OTLP_LISTEN"),
-            Endpoint(_OtlpBeside(api, otlp), settings.api.listen, "TIDEGAUGE_API_LISTEN"),
-        ]
-        yield Runtime(endpoints, ingestor, writer)
+        guarded = BearerAuth(otlp, _secret(settings.api.token), otlp_refusal)
+        await stack.enter_async_context(_maintained(database, settings, lambda: writer.quiet_seconds > _QUIET_SECONDS))
+        yield Runtime(
+            [
+                Endpoint(guarded, settings.otlp.listen, "TIDEGAUGE_OTLP_LISTEN"),
+                Endpoint(_OtlpBeside(create_app(services, settings.api), guarded), settings.api.listen, "TIDEGAUGE_API_LISTEN"),
+            ],
+            ingestor,
+            writer,
+        )
+
+
+@asynccontextmanager
+async def _maintained(database: Database, settings: Settings, is_quiet: Callable[[], bool]) -> AsyncIterator[Maintenance]:
+    """Maintenance at work while the block runs, where the database has no workers for it."""
+    maintenance = Maintenance(PostgresMaintenance(database), settings.lifecycle, await database.capabilities(), is_quiet)
+    stop = asyncio.Event()
+    task = asyncio.create_task(maintenance.run(stop), name="maintenance")
+    try:
+        yield maintenance
+    finally:
+        stop.set()
+        await task
+
+
+async def refresh_rollups(settings: Settings, location: Location, start: datetime, end: datetime) -> None:
+    """Bring every rollup up to date over [start, end), after history was filled in.
+
+    Raises:
+        Unavailable: the database does not answer.
+        TidegaugeError: a refresh failed.
+
+    """
+    async with opened(settings, location.owner_dsn) as database:
+        maintenance = Maintenance(PostgresMaintenance(database), settings.lifecycle, await database.capabilities(), lambda: True)
+        await maintenance.refresh_range(start, end)
+
+
+def opened(settings: Settings, dsn: str) -> Database:
+    """A pool on ``dsn``, to be entered."""
+    return Database(
+        dsn,
+        pool_size=settings.database.pool_size,
+        connect_timeout=settings.database.connect_timeout,
+        statement_timeout=settings.database.statement_timeout,
+        lock_timeout=settings.database.lock_timeout,
+    )
 
 
 def time_limits(lifecycle: LifecycleSettings, ingest: IngestSettings) -> Mapping[Signal, TimeLimits]:
@@ -126,7 +174,7 @@ def time_limits(lifecycle: LifecycleSettings, ingest: IngestSettings) -> Mapping
 class _OtlpBeside:
     """The API's port takes OTLP as well, so that one address is enough behind an ingress."""
 
-    def __init__(self, api: Any, otlp: OtlpHttp) -> None:
+    def __init__(self, api: Any, otlp: Any) -> None:
         self._api = api
         self._otlp = otlp
 
@@ -145,3 +193,7 @@ async def _readiness(database: Database) -> Mapping[str, str]:
     except TimeoutError:
         return {"timescaledb": "no answer within 2 s"}
     return {"timescaledb": "ok"}
+
+
+def _secret(value: SecretStr | None) -> str | None:
+    return None if value is None else value.get_secret_value()

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from secrets import randbelow
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -18,6 +19,7 @@ from rich.console import Console
 
 from tidegauge.config import Settings, load, parse_duration
 from tidegauge.errors import ConfigurationError
+from tidegauge.runtime import known_location, refresh_rollups
 from tidegauge.simulate.display import print_summary, progress_on
 
 if TYPE_CHECKING:
@@ -75,7 +77,8 @@ def simulate(
             malformed_otlp=malformed_otlp,
             stop=stop,
             on_progress=progress.show,
-            refresh=_refresher(settings),
+            # Another address is another store: the database at hand has nothing to refresh then.
+            refresh=_refresher(settings) if target.endpoint == _default_endpoint(settings) else None,
         )
     if as_json:
         typer.echo(json.dumps(summary.as_dict(), indent=2))
@@ -86,8 +89,11 @@ def simulate(
 
 
 def _refresher(settings: Settings) -> Callable[[datetime, datetime], Awaitable[None]] | None:
-    """What brings rollups up to date after a backfill. Over OTLP alone nothing can: the store refreshes on its own schedule."""
-    return None
+    """Brings rollups up to date after a backfill where the store's database is at hand; elsewhere it does so on its own schedule."""
+    location = known_location(settings)
+    if location is None:
+        return None
+    return partial(refresh_rollups, settings, location)
 
 
 def _check(options: Options, settings: Settings) -> None:

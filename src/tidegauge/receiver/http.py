@@ -10,7 +10,15 @@ import math
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from tidegauge.errors import InvalidArgument, MethodNotAllowed, NotFound, RetryableError, TidegaugeError, UnsupportedMediaType
+from tidegauge.errors import (
+    InvalidArgument,
+    MethodNotAllowed,
+    NotFound,
+    RetryableError,
+    TidegaugeError,
+    Unauthenticated,
+    UnsupportedMediaType,
+)
 from tidegauge.ingest.ingestor import Ingestor, Received
 from tidegauge.model.batch import Signal
 from tidegauge.otlp import respond
@@ -74,6 +82,12 @@ class OtlpHttp:
             raise InvalidArgument("the body is empty", hint="the smallest JSON request is {}")
         received = Received(tenant_id=0, signal=signal, endpoint=scope["path"], encoding=encoding, body=body)
         return signal, encoding, await self._ingestor.ingest(received)
+
+
+def refusal(error: Unauthenticated, scope: Scope) -> tuple[str, bytes]:
+    """Media type and body of an answer to a request that was not let in, in the request's encoding."""
+    used = _ENCODINGS.get(_media_type(dict(scope["headers"])), Encoding.JSON)
+    return used.value, respond.encode_error(error, used)
 
 
 def _media_type(headers: dict[bytes, bytes]) -> bytes:

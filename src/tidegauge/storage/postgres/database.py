@@ -9,10 +9,12 @@ from typing import Self
 
 import psycopg
 from psycopg import AsyncConnection
+from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from tidegauge.errors import Unavailable
 from tidegauge.storage import sqlfiles
+from tidegauge.storage.postgres.capabilities import Capabilities, from_facts
 
 # What a server says when it is starting, stopping or out of connections: the statement had nothing to do with it.
 _AWAY = ("57P01", "57P02", "57P03", "57P05", "53300", "08000", "08003", "08006", "25P03")
@@ -107,6 +109,14 @@ class Database:
             finally:
                 if not connection.closed and not connection.broken:
                     await connection.execute(self._sql["reset_search_path"])
+
+    async def capabilities(self) -> Capabilities:
+        """What this database can do; raises Unavailable."""
+        async with self.reading() as connection:
+            cursor = await connection.cursor(row_factory=dict_row).execute(sqlfiles.queries("migrations")["facts"])
+            row = await cursor.fetchone()
+        assert row is not None
+        return from_facts(row)
 
     async def ping(self) -> None:
         """Return if the database answers; raises Unavailable."""
