@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 BIN = VENV / "bin"
+ENV_FILE = ROOT / ".env"
+ENV_EXAMPLE = ROOT / ".env.example"
 MINIMUM_PYTHON = (3, 11)
 MINIMUM_NODE = 20
 
@@ -25,21 +28,23 @@ def main() -> int:
     """Parse the command line, set up what the command needs, run it and return its exit code."""
     parser = argparse.ArgumentParser(description="Commands of a Tidegauge clone.")
     parser.add_argument("command", choices=sorted(COMMANDS))
-    parser.add_argument("rest", nargs=argparse.REMAINDER, help="passed on to the command")
+    parser.add_argument("rest", nargs=argparse.REMAINDER, help="passed on to the command; for `run`, options of `tidegauge up`")
     arguments = parser.parse_args()
+    rest = arguments.rest[1:] if arguments.rest[:1] == ["--"] else arguments.rest
     if sys.version_info < MINIMUM_PYTHON:
         sys.exit(f"tidegauge needs Python >= 3.11, this is {sys.version.split()[0]}: call this file with a newer python3")
     try:
-        return COMMANDS[arguments.command](arguments.rest)
+        return COMMANDS[arguments.command](rest)
     except KeyboardInterrupt:
         return 130
 
 
 def run(rest: Sequence[str]) -> int:
-    """``tidegauge up`` in an environment that holds the runtime lock."""
+    """``tidegauge up`` in an environment that holds the runtime lock; ``run simulate …`` is another of its commands."""
     set_up("runtime")
+    arguments = rest if rest and not rest[0].startswith("-") else ["up", *rest]
     # exec, so that signals and the exit code are the product's own.
-    os.execv(BIN / "tidegauge", [str(BIN / "tidegauge"), *(rest or ["up"])])
+    os.execv(BIN / "tidegauge", [str(BIN / "tidegauge"), *arguments])
 
 
 def test(rest: Sequence[str]) -> int:
@@ -66,10 +71,27 @@ def bench(rest: Sequence[str]) -> int:
     return call(BIN / "python", "-m", "benchmarks", *rest)
 
 
-def build(_: Sequence[str]) -> int:
-    """Wheel and sdist into dist/."""
+def build(rest: Sequence[str]) -> int:
+    """Wheel and sdist into dist/. ``rest`` goes to hatchling, such as ``-d FOLDER``."""
     set_up("dev")
-    return call(BIN / "python", "-m", "hatchling", "build")
+    return call(BIN / "python", "-m", "hatchling", "build", *rest)
+
+
+def env(_: Sequence[str]) -> int:
+    """Write .env for docker-compose.yml: what .env.example names, each empty value replaced by a random one. Never overwrites."""
+    lines = []
+    for line in ENV_EXAMPLE.read_text(encoding="utf-8").splitlines():
+        name, equals, value = line.partition("=")
+        lines.append(f"{name}={secrets.token_hex(24)}" if equals and not value and not name.startswith("#") else line)
+    try:
+        # Made with its final mode: at no moment can another user read it.
+        descriptor = os.open(ENV_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        sys.exit(f"{ENV_FILE} exists and is left as it is; delete it to get new values (volumes keep the old passwords)")
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")
+    say(f"wrote {ENV_FILE}")
+    return 0
 
 
 def lock(_: Sequence[str]) -> int:
@@ -101,7 +123,7 @@ def lock(_: Sequence[str]) -> int:
     return 0
 
 
-COMMANDS = {"run": run, "test": test, "lint": lint, "bench": bench, "build": build, "lock": lock}
+COMMANDS = {"run": run, "test": test, "lint": lint, "bench": bench, "build": build, "lock": lock, "env": env}
 
 
 def set_up(lock_name: str) -> None:
@@ -117,7 +139,10 @@ def set_up(lock_name: str) -> None:
         say("creating .venv")
         if subprocess.run([sys.executable, "-m", "venv", str(VENV)]).returncode:
             shutil.rmtree(VENV, ignore_errors=True)
-            sys.exit("could not create .venv; on Debian and Ubuntu `apt install python3-venv` brings what is missing")
+            sys.exit(
+                f"could not create .venv: {sys.executable} lacks the modules venv or ensurepip; "
+                "on Debian and Ubuntu `apt install python3-venv` brings them"
+            )
     for name in locks:
         say(f"installing requirements/{name}.txt")
         pip("install", "--require-hashes", "-r", str(ROOT / f"requirements/{name}.txt"))
