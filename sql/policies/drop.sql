@@ -1,9 +1,13 @@
--- Everything that sql/policies/functions.sql makes, and the jobs that call it.
+-- Everything that sql/policies makes: jobs first. delete_job() ends a job that is running; otherwise dropping the relation that it works on
+-- and the job wait for one another.
 
 DO $$
 BEGIN
     IF to_regclass('timescaledb_information.jobs') IS NOT NULL THEN
-        PERFORM delete_job(j.job_id) FROM timescaledb_information.jobs j WHERE j.proc_schema = 'tidegauge';
+        PERFORM delete_job(j.job_id)
+        FROM timescaledb_information.jobs j
+        WHERE j.proc_schema = 'tidegauge'
+        OR (j.hypertable_schema = 'tidegauge' AND j.proc_name IN ('policy_refresh_continuous_aggregate', 'policy_compression'));
     END IF;
 END
 $$;

@@ -11,7 +11,8 @@ SELECT
         WHERE e.extname = 'timescaledb'
     ) AS timescaledb_schema,
     (SELECT a.default_version FROM pg_catalog.pg_available_extensions a WHERE a.name = 'timescaledb') AS timescaledb_available,
-    current_setting('shared_preload_libraries', true) AS preloaded,
+    -- NULL for whom the server does not show it
+    (SELECT s.setting FROM pg_catalog.pg_settings s WHERE s.name = 'shared_preload_libraries') AS preloaded,
     current_setting('timescaledb.license', true) AS timescaledb_license,
     coalesce(current_setting('timescaledb.max_background_workers', true)::int, 0) AS timescaledb_background_workers,
     EXISTS (SELECT FROM pg_catalog.pg_settings s WHERE s.name = 'timescaledb.enable_direct_compress_copy') AS direct_compress,

@@ -50,11 +50,16 @@ DO $$
 DECLARE
     reader text := current_setting('tidegauge.reader_role');
 BEGIN
-    IF EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = reader) THEN
+    IF EXISTS (
+        SELECT FROM pg_catalog.pg_db_role_setting s
+        JOIN pg_catalog.pg_roles r ON r.oid = s.setrole
+        JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase
+        WHERE r.rolname = reader AND d.datname = current_database()
+    ) THEN
         EXECUTE format('ALTER ROLE %I IN DATABASE %I RESET ALL', reader, current_database());
-        IF to_regnamespace('analytics') IS NOT NULL THEN
-            EXECUTE format('REVOKE USAGE ON SCHEMA analytics FROM %I', reader);
-        END IF;
+    END IF;
+    IF EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = reader) AND to_regnamespace('analytics') IS NOT NULL THEN
+        EXECUTE format('REVOKE USAGE ON SCHEMA analytics FROM %I', reader);
     END IF;
 EXCEPTION WHEN insufficient_privilege THEN
     RAISE WARNING '% may not reset the settings of the role % in this database', current_user, reader;

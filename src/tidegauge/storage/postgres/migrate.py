@@ -88,9 +88,15 @@ def run_in_alembic(dsn: str, settings: Settings, report: Report) -> None:
                 _run_revisions(connection, settings, report, target)
                 return
             except _Overtaken:
-                connection.rollback()
                 report("another migration is at work; going on from where it is")
-    raise MigrationError("other migrations kept changing the database", hint="see that only one is running")
+            except MigrationError as error:
+                if not isinstance(error.__cause__, psycopg.errors.DeadlockDetected):
+                    raise
+                report("a background job and this migration waited for one another; trying again")
+            connection.rollback()
+    raise MigrationError(
+        "other sessions kept getting in the way", hint="see that only one migration is running, and no one uses the tables"
+    )
 
 
 def run_revision(script: str, *, expected: str | None) -> None:

@@ -1,0 +1,1 @@
+"""The schema: its revisions, its views, and that its lifecycle loses nothing."""
