@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import httpx
 
 START_SECONDS = 120
 STOP_SECONDS = 30
+PROGRAM = (sys.executable, "-m", "tidegauge.cli.main")
 
 
 @dataclass
@@ -54,11 +55,11 @@ class Product:
         return httpx.AsyncClient(base_url=self.api_url, timeout=30, **options)
 
 
-async def start(data_dir: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Product:
-    """Start ``tidegauge up`` and return when it has printed where everything is."""
+async def start(data_dir: Path, *arguments: str, env: Mapping[str, str] | None = None, program: Sequence[str] = PROGRAM) -> Product:
+    """Start ``tidegauge up`` and return when it has printed where everything is. ``program`` is what stands for ``tidegauge``."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "tidegauge.cli.main", "up", "--json", "--data", str(data_dir), "--api", "127.0.0.1:0", "--otlp", "127.0.0.1:0"),
+        *program,
+        *("up", "--json", "--data", str(data_dir), "--api", "127.0.0.1:0", "--otlp", "127.0.0.1:0"),
         *arguments,
         stdout=PIPE,
         stderr=PIPE,
@@ -95,9 +96,11 @@ async def stop(product: Product) -> int:
 
 
 @contextlib.asynccontextmanager
-async def running(data_dir: Path, *arguments: str, env: Mapping[str, str] | None = None) -> AsyncIterator[Product]:
+async def running(
+    data_dir: Path, *arguments: str, env: Mapping[str, str] | None = None, program: Sequence[str] = PROGRAM
+) -> AsyncIterator[Product]:
     """A running product; it must end in order."""
-    product = await start(data_dir, *arguments, env=env)
+    product = await start(data_dir, *arguments, env=env, program=program)
     try:
         yield product
     finally:
