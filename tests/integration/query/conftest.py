@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -15,7 +17,7 @@ import pytest_asyncio
 
 from tests.servers.timescaledb import TestDatabase
 from tidegauge.config import ApiSettings, Settings
-from tidegauge.runtime import Location, assembled
+from tidegauge.runtime import Location, assembled, refresh_rollups
 
 HOUR_NS = 3_600_000_000_000
 
@@ -23,9 +25,14 @@ HOUR_NS = 3_600_000_000_000
 class Client:
     """OTLP in, answers out. Every answer is held against the OpenAPI document."""
 
-    def __init__(self, http: httpx.AsyncClient, openapi: dict[str, Any]) -> None:
+    def __init__(self, http: httpx.AsyncClient, openapi: dict[str, Any], refresh: Callable[[datetime, datetime], Awaitable[None]]) -> None:
         self.http = http
         self._openapi = openapi
+        self._refresh = refresh
+
+    async def refresh(self, start_ns: int, end_ns: int) -> None:
+        """Bring the rollups up to date: what arrives late is in them after their next refresh only."""
+        await self._refresh(*(datetime.fromtimestamp(time_ns // 1_000_000_000, UTC) for time_ns in (start_ns, end_ns)))
 
     async def send(self, signal: str, resources: Sequence[dict[str, Any]]) -> None:
         """Export in OTLP/JSON; ``resources`` are the request's resourceSpans (…Metrics, …Logs)."""
@@ -90,11 +97,12 @@ def span(trace_id: str, span_id: int, start_ns: int, **fields: Any) -> dict[str,
 async def client(database: TestDatabase, settings: Settings) -> AsyncIterator[Client]:
     """The API and OTLP of one assembled program."""
     limits = ApiSettings(max_page=50, max_points=1000, max_series=20, max_trace_spans=200)
-    async with assembled(settings.model_copy(update={"api": limits}), Location(database.owner_dsn, None, embedded=False)) as runtime:
+    location = Location(database.owner_dsn, None, embedded=database.kind == "embedded")
+    async with assembled(settings.model_copy(update={"api": limits}), location) as runtime:
         transport = httpx.ASGITransport(app=runtime.endpoints[1].app)
         async with httpx.AsyncClient(transport=transport, base_url="http://tidegauge") as http:
             openapi = (await http.get("/api/openapi.json")).json()
-            yield Client(http, openapi)
+            yield Client(http, openapi, functools.partial(refresh_rollups, settings, location))
 
 
 @pytest.fixture
