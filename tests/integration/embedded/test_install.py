@@ -51,7 +51,7 @@ async def test_afterwards_npm_is_not_needed(npm: FakeNpm, tmp_path: Path) -> Non
 
 async def test_an_installation_that_was_killed_is_done_again(npm: FakeNpm, tmp_path: Path) -> None:
     task = asyncio.create_task(ensure_modules(tmp_path / "cache", npm("mkdir node_modules; sleep 1000"), lambda _: None))
-    while not list((tmp_path / "cache").glob("embedded/unfinished-*/node_modules")):
+    while not list((tmp_path / "cache").glob("embedded/unfinished-*/node_modules")):  # noqa: ASYNC110 - another process makes it
         await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -36,7 +36,7 @@ async def test_a_statement_over_its_limit_ends_and_the_others_get_their_answers(
     running = asyncio.create_task(slow.execute(SOFT))
     answers = await asyncio.gather(*(value(other, f"SELECT count(*) FROM {table}") for other in others))
     assert answers == [0, 0, 0, 0]
-    with pytest.raises(errors.QueryCanceled, match="(?s)3 s.*TIDEGAUGE_EMBEDDED_STATEMENT_TIMEOUT_SECONDS"):
+    with pytest.raises(errors.QueryCanceled, match=r"(?s)3 s.*TIDEGAUGE_EMBEDDED_STATEMENT_TIMEOUT_SECONDS"):
         await running
     assert await value(slow, "SELECT 1") == 1
 
@@ -96,9 +96,9 @@ async def test_an_idle_transaction_is_ended(connect: Any, owner: Connection, tab
 async def test_a_large_result_ends_before_it_piles_up(owner: Connection, reader: Connection, database: EmbeddedDatabase) -> None:
     sql = "SELECT g, repeat('x', 10000) FROM generate_series(1, 100000) g"  # 1 GB
     before = memory_mib(database.node_pid)
-    with pytest.raises(errors.ProgramLimitExceeded, match="(?s)8 MiB.*TIDEGAUGE_EMBEDDED_RESULT_BYTES_LIMIT"):
+    with pytest.raises(errors.ProgramLimitExceeded, match=r"(?s)8 MiB.*TIDEGAUGE_EMBEDDED_RESULT_BYTES_LIMIT"):
         await owner.execute(sql)
-    with pytest.raises(errors.ProgramLimitExceeded, match="(?s)2 MiB.*TIDEGAUGE_EMBEDDED_READER_RESULT_BYTES_LIMIT"):
+    with pytest.raises(errors.ProgramLimitExceeded, match=r"(?s)2 MiB.*TIDEGAUGE_EMBEDDED_READER_RESULT_BYTES_LIMIT"):
         await reader.execute(sql)
     with pytest.raises(errors.ProgramLimitExceeded):
         async with reader.cursor() as cursor, cursor.copy(f"COPY ({sql}) TO STDOUT") as copy:

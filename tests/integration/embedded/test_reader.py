@@ -65,8 +65,10 @@ ALLOWED = [
     "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
     "SET standard_conforming_strings = on",
     "SELECT time_bucket('1 hour', now()), random(), gen_random_uuid(), clock_timestamp()",
-    "SELECT time_bucket_gapfill('1 day', time, now() - interval '3 days', now()) AS b, locf(avg(v)) FROM points"
-    " WHERE time > now() - interval '3 days' AND time < now() GROUP BY 1",
+    (
+        "SELECT time_bucket_gapfill('1 day', time, now() - interval '3 days', now()) AS b, locf(avg(v)) FROM points"
+        " WHERE time > now() - interval '3 days' AND time < now() GROUP BY 1"
+    ),
     "SELECT hypertable_size('analytics.points'), approximate_row_count('analytics.points')",
     "SELECT * FROM hypertable_compression_stats('analytics.points')",
     "SELECT * FROM hypertable_columnstore_stats('analytics.points')",
