@@ -71,7 +71,9 @@ def describe(progress: Progress) -> str:
 
 def print_summary(console: Console, summary: Summary) -> None:
     """The tables at the end."""
-    table = Table(title=f"Simulated shop → {summary.endpoint}", title_justify="left", caption=_caption(summary), caption_justify="left")
+    # Not the table's own title and caption: they would be wrapped at its width.
+    console.print(f"Simulated shop → {summary.endpoint}", markup=False, highlight=False, soft_wrap=True)
+    table = Table()
     table.add_column("what")
     table.add_column("count", justify="right")
     for outcome in Outcome:
@@ -83,6 +85,7 @@ def print_summary(console: Console, summary: Summary) -> None:
     _section(table, "rejected", summary.rejected)
     _section(table, "broken OTLP", summary.malformed)
     console.print(table)
+    console.print(_caption(summary), markup=False, highlight=False, soft_wrap=True)
     for note in summary.notes:
         console.print(f"Note: {note}", markup=False, highlight=False, soft_wrap=True)
 
