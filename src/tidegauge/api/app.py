@@ -40,6 +40,8 @@ def create_app(services: ApiServices, settings: ApiSettings) -> FastAPI:
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
+        # A redirect would name the host that the client sent, which behind a proxy is not the one to use.
+        redirect_slashes=False,
         generate_unique_id_function=_operation_id,
     )
     app.state.context = Context(services, settings)
