@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tidegauge import __version__, config
+from tidegauge.cli.db import db_app
 from tidegauge.cli.simulate import simulate
 from tidegauge.cli.up import serve, up
 from tidegauge.errors import TidegaugeError
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 app.command()(up)
 app.command()(serve)
+app.add_typer(db_app)
 app.command()(simulate)
 
 
