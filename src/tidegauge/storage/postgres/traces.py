@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from tidegauge.errors import InvalidArgument
@@ -24,6 +25,7 @@ from tidegauge.storage.postgres.reading import (
 )
 
 _TRACE_BYTES, _SPAN_BYTES = 16, 8
+_FIRST_WINDOW = timedelta(minutes=15)
 
 
 class PostgresTraceStore:
@@ -65,21 +67,23 @@ class PostgresTraceStore:
     async def find_traces(self, tenant_id: int, wanted: TraceFilter, limit: int, after: Cursor | None) -> Page[TraceSummary]:
         """See ``TraceStore``. A cursor's tie is the trace id."""
         _check_cursor(after, _TRACE_BYTES)
+        end = timestamp(wanted.time.end_ns if after is None else min(wanted.time.end_ns, after.time_ns + 1000), up=True)
         parameters: dict[str, object] = {
             "tenant_id": tenant_id,
             "service": wanted.service,
-            "start": timestamp(wanted.time.start_ns),
-            "end": timestamp(wanted.time.end_ns if after is None else min(wanted.time.end_ns, after.time_ns + 1000), up=True),
             "root_name": wanted.root_name,
             "errors": wanted.errors,
             "min_duration_us": None if wanted.min_duration_ns is None else wanted.min_duration_ns // 1000,
             "max_duration_us": None if wanted.max_duration_ns is None else wanted.max_duration_ns // 1000,
             "before": None if after is None else timestamp(after.time_ns),
             "before_trace_id": None if after is None else UUID(bytes=after.tie),
-            "limit": limit + 1,
         }
+        found: list[Row] = []
         async with self._database.reading() as connection:
-            found = await rows(connection, self._sql["find_traces"], parameters)
+            for window in _windows(timestamp(wanted.time.start_ns), end):
+                found += await rows(connection, self._sql["find_traces"], parameters | window | {"limit": limit + 1 - len(found)})
+                if len(found) > limit:
+                    break
         page = [_trace_summary(row) for row in found[:limit]]
         last = page[-1] if len(found) > limit else None
         return Page(page, None if last is None else Cursor(last.start_time_unix_nano, bytes.fromhex(last.trace_id)))
@@ -96,6 +100,18 @@ class PostgresTraceStore:
             by_resource = await resources(connection, self._dictionaries["resources"], {row["resource_id"] for row in found})
             by_scope = await scopes(connection, self._dictionaries["scopes"], {row["scope_id"] for row in found})
         return StoredTrace(_spans(found[:limit], by_resource, by_scope), bounds["span_count"], truncated=len(found) > limit)
+
+
+def _windows(start: datetime, end: datetime) -> Iterator[dict[str, object]]:
+    """The range in pieces, newest first, each four times as long as the one before.
+
+    The index's rows of a piece are all merged before the newest are known: a page is mostly found in a short piece.
+    """
+    length = _FIRST_WINDOW
+    while end > start:
+        begin = max(start, end - min(length, end - start))
+        yield {"start": begin, "end": end}
+        end, length = begin, length * 4
 
 
 def _check_cursor(after: Cursor | None, tie_bytes: int) -> None:
