@@ -57,8 +57,9 @@ kept (relation, kind, source, bucket_width, chunk_interval, compress_after, rete
 windowed AS (
     SELECT
         kept.*,
-        least(source.retention, date_trunc('hour', now() - nullif(dropped.dropped_through, '-infinity'))) - 2 * source.chunk_interval
-            AS refresh_start_offset
+        justify_hours(
+            least(source.retention, date_trunc('hour', now() - nullif(dropped.dropped_through, '-infinity'))) - 2 * source.chunk_interval
+        ) AS refresh_start_offset
     FROM kept
     LEFT JOIN kept AS source ON source.relation = kept.source
     LEFT JOIN tidegauge.lifecycle AS dropped ON dropped.relation = kept.source

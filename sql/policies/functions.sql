@@ -164,8 +164,8 @@ BEGIN
         IF kept.kind = 'rollup' AND kept.refresh_start_offset < kept.refresh_end_offset + 2 * kept.bucket_width THEN
             RAISE EXCEPTION 'tidegauge.% is kept for too short a time for tidegauge.% to be made from it', kept.source, kept.relation
                 USING HINT = format(
-                    'the time between two chunks inside the retention of %s and %s ago has to hold two buckets of %s',
-                    kept.source, kept.refresh_end_offset, kept.bucket_width
+                    'what is kept of tidegauge.%s, less two chunks, has to reach back %s at least',
+                    kept.source, kept.refresh_end_offset + 2 * kept.bucket_width
                 );
         END IF;
         PERFORM tidegauge.apply_chunk_interval(kept.relation);
@@ -257,4 +257,18 @@ LANGUAGE sql SET search_path FROM CURRENT AS $$
     FROM timescaledb_information.jobs j
     WHERE j.job_id = job
     AND (j.scheduled <> by_workers OR j.schedule_interval <> every OR NOT j.config @> settings)
+$$;
+
+-- For their owner alone. (What rollups and views call stays open: it is called with the reader's rights.)
+DO $$
+DECLARE
+    routine regprocedure;
+BEGIN
+    FOR routine IN
+        SELECT p.oid FROM pg_catalog.pg_proc p
+        WHERE p.pronamespace = 'tidegauge'::regnamespace AND p.proname NOT IN ('add_arrays', 'sum_arrays')
+    LOOP
+        EXECUTE format('REVOKE EXECUTE ON ROUTINE %s FROM PUBLIC', routine);
+    END LOOP;
+END
 $$;

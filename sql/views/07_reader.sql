@@ -1,4 +1,5 @@
--- The role that analysts' logins are members of: it reads the schema analytics and nothing else of ours. The settings name it:
+-- The role that analysts' logins are members of: it reads the schema analytics and nothing else of ours. USAGE of tidegauge lets names there
+-- be resolved, which timescaledb_information.hypertable_columnstore_settings and the size functions do; it opens no table. The settings name it:
 -- tidegauge.reader_role and tidegauge.reader_statement_timeout are set for this transaction by whoever runs this file.
 --
 -- Without CREATEROLE, or without ADMIN OPTION on a role that exists, this warns and leaves out what it may not do.
@@ -25,7 +26,7 @@ BEGIN
                 NULL;
         END;
     END IF;
-    EXECUTE format('GRANT USAGE ON SCHEMA analytics TO %I', reader);
+    EXECUTE format('GRANT USAGE ON SCHEMA analytics, tidegauge TO %I', reader);
     EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA analytics TO %I', reader);
     BEGIN
         EXECUTE format(

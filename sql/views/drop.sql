@@ -58,8 +58,8 @@ BEGIN
     ) THEN
         EXECUTE format('ALTER ROLE %I IN DATABASE %I RESET ALL', reader, current_database());
     END IF;
-    IF EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = reader) AND to_regnamespace('analytics') IS NOT NULL THEN
-        EXECUTE format('REVOKE USAGE ON SCHEMA analytics FROM %I', reader);
+    IF EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = reader) THEN
+        EXECUTE format('REVOKE USAGE ON SCHEMA analytics, tidegauge FROM %I', reader);
     END IF;
 EXCEPTION WHEN insufficient_privilege THEN
     RAISE WARNING '% may not reset the settings of the role % in this database', current_user, reader;
