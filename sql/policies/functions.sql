@@ -199,7 +199,12 @@ DECLARE
     hypertable regclass := tidegauge.hypertable_of(relation);
     compress_after interval := (SELECT l.compress_after FROM tidegauge.lifecycle l WHERE l.relation = apply_columnstore_policy.relation);
 BEGIN
-    CALL add_columnstore_policy(hypertable, after => compress_after, if_not_exists => true);
+    IF NOT EXISTS (
+        SELECT FROM timescaledb_information.jobs j
+        WHERE j.proc_name = 'policy_compression' AND j.hypertable_schema = 'tidegauge' AND j.hypertable_name = relation
+    ) THEN
+        CALL add_columnstore_policy(hypertable, after => compress_after);
+    END IF;
     PERFORM tidegauge.alter_job_where_it_differs(j.job_id, by_workers, NULL, jsonb_build_object('compress_after', compress_after))
     FROM timescaledb_information.jobs j
     WHERE j.proc_name = 'policy_compression' AND j.hypertable_schema = 'tidegauge' AND j.hypertable_name = relation;

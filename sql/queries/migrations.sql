@@ -41,3 +41,18 @@ SELECT version_num FROM tidegauge.alembic_version;
 -- name: set_local
 -- A setting for this transaction alone.
 SELECT pg_catalog.set_config(%(name)s, %(value)s, true);
+
+-- name: surface_fingerprint
+-- What the views and functions that are there were made from; no row where they are not there.
+SELECT fingerprint FROM tidegauge.surface;
+
+-- name: keep_surface_fingerprint
+INSERT INTO tidegauge.surface (fingerprint) VALUES (%(fingerprint)s)
+ON CONFLICT (singleton) DO UPDATE SET fingerprint = excluded.fingerprint, made_at = now();
+
+-- name: role_exists
+SELECT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = %(role)s);
+
+-- name: apply_lifecycle
+-- Chunk intervals and jobs as tidegauge.lifecycle says.
+SELECT tidegauge.apply_lifecycle(%(by_workers)s);

@@ -1,1 +1,2 @@
+DROP TABLE tidegauge.surface;
 DROP TABLE tidegauge.lifecycle;

@@ -20,3 +20,10 @@ CREATE TABLE tidegauge.lifecycle (
         AND (kind = 'rollup') = (refresh_every IS NOT NULL)
     )
 );
+
+-- Which version of the analysts' surface (sql/views, sql/policies) is there, so that a start that changes nothing locks nothing.
+CREATE TABLE tidegauge.surface (
+    singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+    fingerprint text NOT NULL,
+    made_at timestamptz NOT NULL DEFAULT now()
+);

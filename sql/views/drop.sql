@@ -65,3 +65,11 @@ EXCEPTION WHEN insufficient_privilege THEN
     RAISE WARNING '% may not reset the settings of the role % in this database', current_user, reader;
 END
 $$;
+
+DO $$
+BEGIN
+    IF to_regclass('tidegauge.surface') IS NOT NULL THEN
+        DELETE FROM tidegauge.surface;
+    END IF;
+END
+$$;

@@ -64,10 +64,10 @@ def downgrade(dsn: str, settings: Settings) -> Migrate:
 
 
 def _reporting(function: Callable[..., None], dsn: str, settings: Settings) -> Migrate:
-    async def call(*revision: str, settings: Settings = settings, dsn: str = dsn) -> list[str]:
+    async def call(*revision: str, settings: Settings = settings, dsn: str = dsn, **options: bool) -> list[str]:
         said: list[str] = []
         # The embedded database is supervised by this loop.
-        await asyncio.to_thread(function, dsn, settings, said.append, *revision)
+        await asyncio.to_thread(function, dsn, settings, said.append, *revision, **options)
         return said
 
     return call

@@ -116,6 +116,26 @@ async def test_a_table_in_use_stops_a_migration_after_its_lock_timeout(
     await upgrade()
 
 
+async def test_a_start_that_changes_nothing_waits_for_nobody(own_database: TestDatabase, dsn: str, ask: Ask, upgrade: Migrate) -> None:
+    if own_database.kind == "embedded":
+        pytest.skip("the embedded database runs one transaction at a time: a start waits for whoever is at work")
+    await upgrade()
+    impatient = config.load({"TIDEGAUGE_DATABASE_MIGRATION_LOCK_TIMEOUT": "200ms"}, env_file=None)
+    with psycopg.connect(dsn) as analyst:
+        analyst.execute("SELECT * FROM analytics.metrics, analytics.traces, analytics.metrics_hourly, analytics.logs LIMIT 1")
+
+        assert await upgrade(settings=impatient) == []
+
+
+async def test_views_are_repaired_on_demand(ask: Ask, upgrade: Migrate) -> None:
+    await upgrade()
+    ask("DROP VIEW analytics.logs")
+
+    await upgrade(repair=True)
+
+    assert ask("SELECT count(*) >= 0 FROM analytics.logs") == [(True,)]
+
+
 async def test_an_owner_without_privileges_migrates_and_is_warned(own_database: TestDatabase, dsn: str, ask: Ask, upgrade: Migrate) -> None:
     if own_database.kind == "embedded":
         pytest.skip("the embedded database has one role that migrates, its superuser")

@@ -35,17 +35,18 @@ MINIMUM_TIMESCALEDB = (2, 20)
 _ATTEMPTS = 50
 
 
-def upgrade(dsn: str, settings: Settings, report: Report, revision: str = "head") -> None:
+def upgrade(dsn: str, settings: Settings, report: Report, revision: str = "head", *, repair: bool = False) -> None:
     """Bring the database at ``dsn`` (its owner's address) to ``revision``; does nothing where it is there already.
 
-    At head the analysts' views and the policies are made anew from this version's files and ``settings``.
+    At head the analysts' views are made anew where this version's differ, or in any case to ``repair`` them, and the policies follow
+    ``settings``. Not for two threads at once: Alembic keeps its context in its modules.
 
     Raises:
         MigrationError: the database is not fit for us, or a revision failed; it is at the revision before.
         Unavailable: the database is away.
 
     """
-    command.upgrade(_alembic(dsn, settings, report), revision)
+    command.upgrade(_alembic(dsn, settings, report, repair=repair), revision)
 
 
 def downgrade(dsn: str, settings: Settings, report: Report, revision: str = "base") -> None:
@@ -53,8 +54,8 @@ def downgrade(dsn: str, settings: Settings, report: Report, revision: str = "bas
     command.downgrade(_alembic(dsn, settings, report), revision)
 
 
-def _alembic(dsn: str, settings: Settings, report: Report) -> AlembicConfig:
-    config = AlembicConfig(attributes={"dsn": dsn, "settings": settings, "report": report})
+def _alembic(dsn: str, settings: Settings, report: Report, *, repair: bool = False) -> AlembicConfig:
+    config = AlembicConfig(attributes={"dsn": dsn, "settings": settings, "report": report, "repair": repair})
     config.set_main_option("script_location", str(sqlfiles.folder("migrations")).replace("%", "%%"))
     return config
 
@@ -135,13 +136,13 @@ def _report_warning(notice: psycopg.errors.Diagnostic, report: Report) -> None:
 def _prepare(connection: psycopg.Connection[Any], settings: Settings, report: Report) -> _Target:
     """Make extension and storage schema where they are missing; one transaction."""
     facts = _facts(connection)
-    _check_fit(facts)
+    check_fit(facts)
     found = capabilities.from_facts(facts)
     _begin(connection, settings, _Target(found, "pg_catalog"), report)
     if facts["timescaledb_schema"] is None:
         connection.execute(_sql("create_extension"))
         facts = _facts(connection)
-    _check_timescaledb(facts)
+        check_fit(facts)
     connection.execute(_sql("create_storage_schema"))
     return _Target(capabilities.from_facts(facts), str(facts["timescaledb_schema"]))
 
@@ -152,19 +153,29 @@ def _facts(connection: psycopg.Connection[Any]) -> Mapping[str, object]:
     return row
 
 
-def _check_fit(facts: Mapping[str, object]) -> None:
+def check_fit(facts: Mapping[str, object]) -> None:
+    """Refuse a database that this store cannot live in; ``facts`` is the row of the query of that name.
+
+    Raises:
+        MigrationError: says what is wrong and what to do.
+
+    """
     version = int(str(facts["server_version_num"])) // 10000
     if version < MINIMUM_POSTGRES:
         raise MigrationError(
             f"the server is PostgreSQL {version}", hint=f"Tidegauge needs PostgreSQL {MINIMUM_POSTGRES} or newer with TimescaleDB"
         )
-    if facts["timescaledb_schema"] is not None:
-        return
-    wanted = ".".join(map(str, MINIMUM_TIMESCALEDB))
+    if facts["timescaledb_schema"] is None:
+        _check_available(facts)
+    else:
+        _check_timescaledb(facts)
+
+
+def _check_available(facts: Mapping[str, object]) -> None:
     if facts["timescaledb_available"] is None:
         raise MigrationError(
             "TimescaleDB is not installed on the server",
-            hint=f"install TimescaleDB {wanted} or newer, or use the image timescale/timescaledb",
+            hint=f"install TimescaleDB {_wanted()} or newer, or use the image timescale/timescaledb",
         )
     if facts["preloaded"] is not None and "timescaledb" not in str(facts["preloaded"]):
         raise MigrationError(
@@ -175,18 +186,20 @@ def _check_fit(facts: Mapping[str, object]) -> None:
 
 def _check_timescaledb(facts: Mapping[str, object]) -> None:
     version = str(facts["timescaledb_version"])
-    numbers = tuple(map(int, re.findall(r"\d+", version)[:2]))
-    if numbers < MINIMUM_TIMESCALEDB:
-        wanted = ".".join(map(str, MINIMUM_TIMESCALEDB))
+    if tuple(map(int, re.findall(r"\d+", version)[:2])) < MINIMUM_TIMESCALEDB:
         raise MigrationError(
             f"the database has TimescaleDB {version}",
-            hint=f"Tidegauge needs {wanted} or newer: install it, then run ALTER EXTENSION timescaledb UPDATE in a new session",
+            hint=f"Tidegauge needs {_wanted()} or newer: install it, then run ALTER EXTENSION timescaledb UPDATE in a new session",
         )
     if facts["timescaledb_license"] == "apache":
         raise MigrationError(
             "TimescaleDB runs under its Apache licence, without columnstore, continuous aggregates and jobs",
             hint="set timescaledb.license = 'timescale' in postgresql.conf and restart; packages named -oss do not have it",
         )
+
+
+def _wanted() -> str:
+    return ".".join(map(str, MINIMUM_TIMESCALEDB))
 
 
 def _run_revisions(connection: psycopg.Connection[Any], settings: Settings, report: Report, target: _Target) -> None:
@@ -206,7 +219,7 @@ def _run_revisions(connection: psycopg.Connection[Any], settings: Settings, repo
         with context.begin_transaction():
             context.run_migrations()
         if _is_at_head() and not context.get_context().opts.get("dont_mutate"):
-            surface.apply(_driver(bound), settings, target.capabilities)
+            surface.apply(_driver(bound), settings, target.capabilities, repair=context.config.attributes.get("repair", True))
             bound.commit()
     except BaseException:
         bound.rollback()

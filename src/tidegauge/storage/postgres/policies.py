@@ -25,6 +25,6 @@ def apply_policies(connection: psycopg.Connection[Any], settings: Settings, capa
     parameters = {**settings.lifecycle.model_dump(), "dedup_window": settings.ingest.dedup_window}
     try:
         connection.execute(sqlfiles.script("policies/definitions.sql"), parameters)
-        connection.execute("SELECT tidegauge.apply_lifecycle(%s)", [capabilities.has_background_workers])
+        connection.execute(sqlfiles.queries("migrations")["apply_lifecycle"], {"by_workers": capabilities.has_background_workers})
     except psycopg.Error as error:
         raise scripts.explained(error, "policies") from error

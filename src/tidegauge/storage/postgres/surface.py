@@ -6,7 +6,8 @@ dropped, for its views stand on the revisions' tables.
 
 from __future__ import annotations
 
-from typing import Any
+import hashlib
+from typing import Any, LiteralString
 
 import psycopg
 
@@ -32,24 +33,22 @@ _SCRIPTS = (
 _NOT_REPLACEABLE = ("42P16", "42P13")
 
 
-def apply(connection: psycopg.Connection[Any], settings: Settings, capabilities: Capabilities) -> None:
+def apply(connection: psycopg.Connection[Any], settings: Settings, capabilities: Capabilities, *, repair: bool = True) -> None:
     """Make everything as it should be, in the connection's transaction, keeping what others have built on it where that is possible.
+
+    Without ``repair`` views and functions that are of this version already are left alone: replacing one waits for everybody who reads it.
+    Policies follow the settings in any case.
 
     Raises:
         MigrationError: a statement failed; says which and why.
         Unavailable: the connection broke.
 
     """
-    _name_reader(connection, settings)
-    try:
-        with connection.transaction():
-            _run(connection)
-    except MigrationError as error:
-        cause = error.__cause__
-        if not isinstance(cause, psycopg.Error) or cause.sqlstate not in _NOT_REPLACEABLE:
-            raise
-        drop(connection, settings)
-        _run(connection)
+    if repair or _found(connection) != _fingerprint(connection, settings):
+        _name_reader(connection, settings)
+        _make(connection, settings)
+        # Asked again: the reader role may have been made just now.
+        connection.execute(_sql("keep_surface_fingerprint"), {"fingerprint": _fingerprint(connection, settings)})
     policies.apply_policies(connection, settings, capabilities)
 
 
@@ -60,13 +59,44 @@ def drop(connection: psycopg.Connection[Any], settings: Settings) -> None:
     scripts.run(connection, "policies/drop.sql")
 
 
+def _make(connection: psycopg.Connection[Any], settings: Settings) -> None:
+    try:
+        with connection.transaction():
+            _run(connection)
+    except MigrationError as error:
+        cause = error.__cause__
+        if not isinstance(cause, psycopg.Error) or cause.sqlstate not in _NOT_REPLACEABLE:
+            raise
+        drop(connection, settings)
+        _run(connection)
+
+
 def _run(connection: psycopg.Connection[Any]) -> None:
     for script in _SCRIPTS:
         scripts.run(connection, script)
 
 
+def _found(connection: psycopg.Connection[Any]) -> str | None:
+    row = connection.execute(_sql("surface_fingerprint")).fetchone()
+    return None if row is None else str(row[0])
+
+
+def _fingerprint(connection: psycopg.Connection[Any], settings: Settings) -> str:
+    reader = settings.database.reader_role
+    row = connection.execute(_sql("role_exists"), {"role": reader}).fetchone()
+    # A role that an administrator made later gets its grants.
+    parts = [*map(sqlfiles.script, _SCRIPTS), reader, _reader_timeout(settings), str(row)]
+    return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
+
+
 def _name_reader(connection: psycopg.Connection[Any], settings: Settings) -> None:
-    set_local = sqlfiles.queries("migrations")["set_local"]
-    milliseconds = int(settings.database.statement_timeout.total_seconds() * 1000)
-    connection.execute(set_local, {"name": "tidegauge.reader_role", "value": settings.database.reader_role})
-    connection.execute(set_local, {"name": "tidegauge.reader_statement_timeout", "value": f"{milliseconds}ms"})
+    for name, value in (("reader_role", settings.database.reader_role), ("reader_statement_timeout", _reader_timeout(settings))):
+        connection.execute(_sql("set_local"), {"name": f"tidegauge.{name}", "value": value})
+
+
+def _reader_timeout(settings: Settings) -> str:
+    return f"{int(settings.database.statement_timeout.total_seconds() * 1000)}ms"
+
+
+def _sql(name: str) -> LiteralString:
+    return sqlfiles.queries("migrations")[name]
