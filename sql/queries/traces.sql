@@ -62,7 +62,7 @@ WITH candidates AS (
     SELECT
         i.trace_id,
         min(i.start_time) AS start_time,
-        max(i.end_time) AS end_time,
+        greatest(max(i.end_time), max(i.start_time)) AS end_time,
         sum(i.span_count)::bigint AS span_count,
         sum(i.error_count)::bigint AS error_count,
         (array_agg(i.root_span_id ORDER BY i.start_time) FILTER (WHERE i.root_span_id IS NOT NULL))[1] AS root_span_id,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from tidegauge.model.query import TimeRange
 from tidegauge.query import times
@@ -16,6 +16,14 @@ class Parameters(BaseModel):
     """A query string."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _without_nul(cls, value: object) -> object:
+        if any(isinstance(text, str) and "\0" in text for text in (value if isinstance(value, list) else (value,))):
+            # PostgreSQL has no text with NUL: what is stored has U+FFFD in its place.
+            raise ValueError("no NUL character is expected here")
+        return value
 
 
 class TimeParameters(Parameters):

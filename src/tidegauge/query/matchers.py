@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-
-import orjson
+from math import isfinite
 
 from tidegauge.errors import InvalidArgument
 from tidegauge.model.query import AttributeFilter, Matcher, MatchOperator
@@ -81,8 +80,9 @@ def _readings(text: str) -> tuple[bool | int | float | str, ...]:
     if text in ("true", "false"):
         return (text == "true", text)
     if _NUMBER.fullmatch(text) and len(text) <= 40:
-        number = orjson.loads(text)
-        return (number, text)
+        whole = text.lstrip("-").isdigit() and abs(int(text)) < 1 << 63
+        number = int(text) if whole else float(text)
+        return (number, text) if isfinite(number) else (text,)
     return (text,)
 
 

@@ -119,6 +119,16 @@ async def test_spans_sent_over_hours_are_one_trace(client: Client, name: str, tr
     assert trace["spans"][0]["children"][0]["start_time_unix_nano"] == str(late)
 
 
+async def test_spans_that_never_end_or_end_before_they_start(client: Client, name: str, trace_id: str, base_ns: int) -> None:
+    never, earlier = "0", str(base_ns - 5)
+    spans = [span(trace_id, 1, base_ns, endTimeUnixNano=never), span(trace_id, 2, base_ns + 9_000_000, endTimeUnixNano=earlier)]
+    await client.send_spans(name, spans)
+    trace = await client.get(f"/api/v1/traces/{trace_id}", ONE_TRACE)
+    assert [one["end_time_unix_nano"] for one in trace["spans"]] == [never, earlier]
+    (listed,) = (await client.get(SPANS, view="traces", service=name, start=str(base_ns)))["traces"]
+    assert listed["duration_ns"] == 0
+
+
 async def test_a_trace_longer_than_an_answer_says_so(client: Client, name: str, trace_id: str, base_ns: int) -> None:
     await client.send_spans(name, [span(trace_id, number, base_ns + number) for number in range(1, 202)])
     trace = await client.get(f"/api/v1/traces/{trace_id}", ONE_TRACE)

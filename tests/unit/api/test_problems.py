@@ -51,6 +51,14 @@ async def test_all_unreadable_parameters_are_named_with_value(client: httpx.Asyn
     assert "'increase'" in document["errors"][1]["message"]
 
 
+async def test_nul_is_refused_before_a_store_sees_it(client: httpx.AsyncClient, stores: Stores) -> None:
+    for path, parameters in (("traces", {"service": "a\0"}), ("logs", {"attribute": ["a=b", "a=\0"]}), ("metrics", {"name": "\0"})):
+        document = problem(await client.get(f"/api/v1/{path}", params=parameters), 400)
+        assert document["errors"][0]["parameter"].startswith(next(iter(parameters)))
+    problem(await client.get("/api/v1/metrics/a%00b/range"), 400)
+    assert stores.asked is None
+
+
 async def test_an_unknown_tier(client: httpx.AsyncClient) -> None:
     document = problem(await client.get("/api/v1/metrics/a/rollups/weekly"), 400)
     assert document["errors"][0]["parameter"] == "tier"

@@ -25,7 +25,10 @@ from tidegauge.query.times import parse_duration
 router = APIRouter(prefix="/api/v1/metrics", tags=["metrics"])
 
 MetricName = Annotated[
-    str, Path(description="the metric's name; dots and slashes are part of it", examples=["http.server.request.duration"])
+    str,
+    Path(
+        pattern=r"^[^\x00]+$", description="the metric's name; dots and slashes are part of it", examples=["http.server.request.duration"]
+    ),
 ]
 
 

@@ -21,7 +21,8 @@ Row = dict[str, Any]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Of the objects that attribute filters multiply to.
 _MAX_ALTERNATIVES = 64
-_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+_FIRST = datetime.min.replace(tzinfo=UTC)
+LAST_TIMESTAMP = datetime.max.replace(tzinfo=UTC)
 
 
 async def rows(connection: AsyncConnection, statement: LiteralString, parameters: Mapping[str, object]) -> list[Row]:
@@ -38,7 +39,7 @@ def timestamp(unix_nano: int, *, up: bool = False) -> datetime:
     try:
         return _EPOCH + timedelta(microseconds=microseconds)
     except OverflowError:
-        return _FIRST if unix_nano < 0 else _LAST
+        return _FIRST if unix_nano < 0 else LAST_TIMESTAMP
 
 
 def unix_nano(value: datetime) -> int:

@@ -13,6 +13,7 @@ from tidegauge.storage import sqlfiles
 from tidegauge.storage.interface import Page
 from tidegauge.storage.postgres.database import Database
 from tidegauge.storage.postgres.reading import (
+    LAST_TIMESTAMP,
     Row,
     attribute_conditions,
     resources,
@@ -97,6 +98,9 @@ class PostgresTraceStore:
                 return None
             window = {"start": bounds["start_time"], "end": bounds["end_time"], "limit": limit + 1}
             found = await rows(connection, self._sql["trace_spans"], wanted | window)
+            if len(found) < min(bounds["span_count"], limit + 1):
+                # A span that ends before it starts, or never, may start behind every end that the index knows.
+                found = await rows(connection, self._sql["trace_spans"], wanted | window | {"end": LAST_TIMESTAMP})
             by_resource = await resources(connection, self._dictionaries["resources"], {row["resource_id"] for row in found})
             by_scope = await scopes(connection, self._dictionaries["scopes"], {row["scope_id"] for row in found})
         return StoredTrace(_spans(found[:limit], by_resource, by_scope), bounds["span_count"], truncated=len(found) > limit)
