@@ -31,9 +31,12 @@ CREATE INDEX traces_application_start_time ON tidegauge.traces (application_id, 
 -- lz4 reads 2.7 times faster than pglz; the embedded database is built without it.
 DO $$
 BEGIN
-    ALTER TABLE tidegauge.traces ALTER COLUMN attributes SET COMPRESSION lz4;
+    ALTER TABLE tidegauge.traces
+        ALTER COLUMN attributes SET COMPRESSION lz4,
+        ALTER COLUMN events SET COMPRESSION lz4,
+        ALTER COLUMN links SET COMPRESSION lz4;
 EXCEPTION WHEN feature_not_supported THEN
-    RAISE NOTICE 'lz4 is not built in: attributes are compressed with pglz';
+    RAISE NOTICE 'lz4 is not built in: spans are compressed with pglz';
 END
 $$;
 ALTER TABLE tidegauge.traces SET (

@@ -31,6 +31,15 @@ CREATE INDEX logs_timestamp ON tidegauge.logs (timestamp DESC);
 CREATE INDEX logs_application_timestamp ON tidegauge.logs (application_id, timestamp DESC);
 CREATE INDEX logs_trace_id ON tidegauge.logs (trace_id) WHERE trace_id IS NOT NULL;
 CREATE INDEX logs_search ON tidegauge.logs USING gin (search);
+DO $$
+BEGIN
+    ALTER TABLE tidegauge.logs
+        ALTER COLUMN attributes SET COMPRESSION lz4,
+        ALTER COLUMN body SET COMPRESSION lz4;
+EXCEPTION WHEN feature_not_supported THEN
+    RAISE NOTICE 'lz4 is not built in: logs are compressed with pglz';
+END
+$$;
 ALTER TABLE tidegauge.logs SET (
     timescaledb.enable_columnstore, timescaledb.segmentby = 'application_id', timescaledb.orderby = 'timestamp'
 );
