@@ -130,9 +130,13 @@ class DatabaseSettings(_Section):
     @field_validator("url")
     @classmethod
     def _is_postgres(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not re.match(r"postgres(ql)?(\+psycopg)?://", value.get_secret_value()):
+        if value is None:
+            return None
+        parts = re.fullmatch(r"postgres(?:ql)?(?:\+psycopg)?://(.+)", value.get_secret_value(), re.DOTALL)
+        if parts is None:
             raise ValueError("expected postgresql://user:password@host:port/database")
-        return value
+        # Platforms hand out postgres://, SQLAlchemy's users write postgresql+psycopg://; libpq and our own code know this one.
+        return SecretStr("postgresql://" + parts[1])
 
 
 class EmbeddedSettings(_Section):

@@ -16,7 +16,7 @@ from tidegauge.api.app import ApiServices, create_app
 from tidegauge.api.auth import BearerAuth
 from tidegauge.config import IngestSettings, LifecycleSettings, Settings
 from tidegauge.embedded import EmbeddedDatabase, running
-from tidegauge.errors import TidegaugeError
+from tidegauge.errors import MigrationError, TidegaugeError
 from tidegauge.ingest.ingestor import Ingestor
 from tidegauge.ingest.limits import TimeLimits
 from tidegauge.ingest.writer import Writer
@@ -26,6 +26,7 @@ from tidegauge.otlp.decode import Decoder
 from tidegauge.receiver.http import OtlpHttp
 from tidegauge.receiver.http import refusal as otlp_refusal
 from tidegauge.serving import Endpoint
+from tidegauge.storage.postgres import validate
 from tidegauge.storage.postgres.applications import PostgresApplicationStore
 from tidegauge.storage.postgres.database import Database
 from tidegauge.storage.postgres.ingest import PostgresIngestStore
@@ -84,11 +85,13 @@ async def assembled(settings: Settings, location: Location, now_ns: Callable[[],
     """The program on a database whose schema is there; what was acknowledged is committed before the block is left.
 
     Raises:
+        MigrationError: the schema is not this version's.
         Unavailable: the database does not answer.
 
     """
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(opened(settings, location.owner_dsn))
+        await _check_revision(database)
         store = PostgresIngestStore(database, now_ns, settings.ingest.dedup_window)
         writer = await stack.enter_async_context(
             Writer(
@@ -118,6 +121,18 @@ async def assembled(settings: Settings, location: Location, now_ns: Callable[[],
             ],
             ingestor,
             writer,
+        )
+
+
+async def _check_revision(database: Database) -> None:
+    """Serving on another version's schema would fail at the first request, or worse, not fail."""
+    found, wanted = await database.revision(), validate.head()
+    if found is None:
+        raise MigrationError("the database has no schema of ours yet", hint="`tidegauge db migrate` makes it, `tidegauge up` does as well")
+    if found != wanted:
+        raise MigrationError(
+            f"the database's schema is at revision {found}, this version's is {wanted}",
+            hint="run `tidegauge db migrate`" if found < wanted else "it was migrated by a newer version: run that one",
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -81,12 +82,22 @@ async def _run(settings: Settings, *, as_json: bool, migrates: bool) -> None:
 
 
 async def _serve(settings: Settings, *, as_json: bool, migrates: bool) -> None:
+    for name, what in _not_yet(settings):
+        _console.print(f"[yellow]{name} is set, but this version keeps {what}[/]")
     async with database_location(settings, _progress) as location:
         if migrates:
             await asyncio.to_thread(migrate.upgrade, location.owner_dsn, settings, _progress)
         async with assembled(settings, location) as runtime, serving(runtime.endpoints) as addresses:
             _announce(settings, location, dict(zip(("otlp", "api"), addresses, strict=True)), as_json=as_json)
             await asyncio.Event().wait()
+
+
+def _not_yet(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Settings that are understood and have no effect yet; nobody should believe that they have."""
+    if settings.logs.elasticsearch_url is not None:
+        yield "ELASTICSEARCH_URL", "logs in TimescaleDB"
+    if settings.cache.redis_url is not None:
+        yield "REDIS_URL", "cache and limits in process"
 
 
 def _progress(text: str) -> None:

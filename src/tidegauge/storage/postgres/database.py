@@ -118,6 +118,15 @@ class Database:
         assert row is not None
         return from_facts(row)
 
+    async def revision(self) -> str | None:
+        """The schema's revision, None where it was never migrated; raises Unavailable."""
+        try:
+            async with self.reading() as connection:
+                row = await (await connection.execute(sqlfiles.queries("migrations")["version"])).fetchone()
+        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+            return None
+        return None if row is None else str(row[0])
+
     async def ping(self) -> None:
         """Return if the database answers; raises Unavailable."""
         async with self._connection() as connection, self._errors():
