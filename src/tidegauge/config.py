@@ -92,7 +92,9 @@ class ListenAddress(BaseModel):
 class ApiSettings(_Section):
     """The query API."""
 
-    listen: ListenAddress = ListenAddress(host="127.0.0.1", port=4320)
+    listen: ListenAddress = Field(
+        ListenAddress(host="127.0.0.1", port=4320), description="where the query API (and OTLP under /v1/) listens"
+    )
     token: SecretStr | None = Field(None, description="bearer token for API and OTLP; needed on any address but loopback")
     insecure: bool = Field(False, description="serve a public address without a token")
     max_series: int = Field(1000, ge=1, description="most series in one answer")
@@ -111,7 +113,7 @@ class ApiSettings(_Section):
 class OtlpSettings(_Section):
     """The OTLP receivers."""
 
-    listen: ListenAddress = ListenAddress(host="127.0.0.1", port=4318)
+    listen: ListenAddress = Field(ListenAddress(host="127.0.0.1", port=4318), description="where OTLP over HTTP listens")
     max_body_bytes: ByteSize = Field(ByteSize(64 << 20), ge=1024, description="of a request, also after decompression")
 
 
@@ -119,13 +121,13 @@ class DatabaseSettings(_Section):
     """A TimescaleDB server. Without a URL the embedded database is used."""
 
     url: SecretStr | None = Field(None, description="postgresql://…; owner of the schemas")
-    reader_role: str = Field("tidegauge_reader", pattern=r"^[a-z_][a-z0-9_]{0,62}$")
-    pool_size: int = Field(8, ge=2, le=200)
-    connect_timeout: Duration = timedelta(seconds=5)
-    statement_timeout: Duration = timedelta(seconds=30)
-    lock_timeout: Duration = timedelta(seconds=2)
-    migration_lock_timeout: Duration = timedelta(seconds=10)
-    migration_statement_timeout: Duration = timedelta(minutes=10)
+    reader_role: str = Field("tidegauge_reader", pattern=r"^[a-z_][a-z0-9_]{0,62}$", description="role that may read the schema analytics")
+    pool_size: int = Field(8, ge=2, le=200, description="most connections of a process")
+    connect_timeout: Duration = Field(timedelta(seconds=5), description="how long to wait for a connection")
+    statement_timeout: Duration = Field(timedelta(seconds=30), description="a statement of ours is ended after")
+    lock_timeout: Duration = Field(timedelta(seconds=2), description="how long a statement of ours waits for a lock")
+    migration_lock_timeout: Duration = Field(timedelta(seconds=10), description="how long a migration waits for a table")
+    migration_statement_timeout: Duration = Field(timedelta(minutes=10), description="a statement of a migration is ended after")
 
     @field_validator("url")
     @classmethod
@@ -142,33 +144,39 @@ class DatabaseSettings(_Section):
 class EmbeddedSettings(_Section):
     """The embedded TimescaleDB."""
 
-    data_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("tidegauge", appauthor=False)))
-    cache_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_cache_dir("tidegauge", appauthor=False)))
+    data_dir: Path = Field(
+        default_factory=lambda: Path(platformdirs.user_data_dir("tidegauge", appauthor=False)),
+        description="folder of the database and its passwords",
+    )
+    cache_dir: Path = Field(
+        default_factory=lambda: Path(platformdirs.user_cache_dir("tidegauge", appauthor=False)),
+        description="folder of the npm packages; may be deleted",
+    )
     port: int = Field(0, ge=0, le=65535, description="0: a free one, the same as last time where possible")
-    statement_timeout_seconds: float = Field(30, gt=0)
-    reader_statement_timeout_seconds: float = Field(10, gt=0)
-    idle_in_transaction_timeout_seconds: float = Field(10, gt=0)
-    result_bytes_limit: ByteSize = Field(ByteSize(256 << 20), ge=1 << 16)
-    reader_result_bytes_limit: ByteSize = Field(ByteSize(64 << 20), ge=1 << 16)
-    copy_bytes_limit: ByteSize = Field(ByteSize(256 << 20), ge=1 << 16)
-    max_connections: int = Field(64, ge=4, le=1000)
-    checkpoint_wal_bytes: ByteSize = Field(ByteSize(64 << 20), ge=1 << 20)
-    checkpoint_seconds: float = Field(60, gt=0)
-    owner_role: str = Field("tidegauge", pattern=r"^[a-z_][a-z0-9_]{0,62}$")
-    reader_role: str = Field("tidegauge_reader", pattern=r"^[a-z_][a-z0-9_]{0,62}$")
-    database: str = Field("tidegauge", pattern=r"^[a-z_][a-z0-9_]{0,62}$")
+    statement_timeout_seconds: float = Field(30, gt=0, description="the owner's statements are ended after")
+    reader_statement_timeout_seconds: float = Field(10, gt=0, description="readers' statements are ended after; on a server too")
+    idle_in_transaction_timeout_seconds: float = Field(10, gt=0, description="an open transaction in which nothing happens is ended after")
+    result_bytes_limit: ByteSize = Field(ByteSize(256 << 20), ge=1 << 16, description="of one statement's result")
+    reader_result_bytes_limit: ByteSize = Field(ByteSize(64 << 20), ge=1 << 16, description="of one reader's statement's result")
+    copy_bytes_limit: ByteSize = Field(ByteSize(256 << 20), ge=1 << 16, description="of one COPY FROM STDIN")
+    max_connections: int = Field(64, ge=4, le=1000, description="most clients at a time")
+    checkpoint_wal_bytes: ByteSize = Field(ByteSize(64 << 20), ge=1 << 20, description="a checkpoint follows so much of write-ahead log")
+    checkpoint_seconds: float = Field(60, gt=0, description="a checkpoint follows after so long, where anything was written")
+    owner_role: str = Field("tidegauge", pattern=r"^[a-z_][a-z0-9_]{0,62}$", description="role that owns everything")
+    reader_role: str = Field("tidegauge_reader", pattern=r"^[a-z_][a-z0-9_]{0,62}$", description="role that may only read")
+    database: str = Field("tidegauge", pattern=r"^[a-z_][a-z0-9_]{0,62}$", description="name of the database")
 
 
 class LogsSettings(_Section):
     """The log store. Without a URL logs are kept in TimescaleDB."""
 
-    elasticsearch_url: SecretStr | None = None
+    elasticsearch_url: SecretStr | None = Field(None, description="understood, and not used by this version")
 
 
 class CacheSettings(_Section):
     """Cache, limits and sessions. Without a URL they are kept in process."""
 
-    redis_url: SecretStr | None = None
+    redis_url: SecretStr | None = Field(None, description="understood, and not used by this version")
 
 
 class IngestSettings(_Section):
@@ -178,7 +186,9 @@ class IngestSettings(_Section):
         ByteSize(256 << 20), ge=1 << 20, description="decompressed bytes waiting for a commit; beyond it 429"
     )
     group_max_rows: int = Field(20_000, ge=1, description="rows that one commit holds at the most, but for one larger request")
-    group_max_bytes: ByteSize = Field(ByteSize(32 << 20), ge=1 << 16)
+    group_max_bytes: ByteSize = Field(
+        ByteSize(32 << 20), ge=1 << 16, description="decompressed bytes that one commit holds at the most, but for one larger request"
+    )
     future_tolerance: Duration = Field(timedelta(minutes=10), description="items further ahead are rejected")
     dedup_window: Duration = Field(timedelta(hours=24), description="how long a byte-identical resend is recognised")
     commit_timeout: Duration = Field(timedelta(seconds=20), description="an item not committed by then gets 503")
@@ -187,19 +197,19 @@ class IngestSettings(_Section):
 class LifecycleSettings(_Section):
     """Chunks, compression, retention and rollups."""
 
-    metrics_chunk: Duration = Day
-    traces_chunk: Duration = Day
-    logs_chunk: Duration = Day
-    metrics_compress_after: Duration = 30 * Day
-    traces_compress_after: Duration = 7 * Day
-    logs_compress_after: Duration = 7 * Day
-    metrics_retention: Duration = 365 * Day
-    traces_retention: Duration = 30 * Day
-    logs_retention: Duration = 30 * Day
-    rejections_retention: Duration = 30 * Day
-    minutely_retention: Duration = 90 * Day
-    hourly_retention: Duration = 3 * 365 * Day
-    daily_retention: Duration = 10 * 365 * Day
+    metrics_chunk: Duration = Field(Day, description="time that one chunk of metric points spans")
+    traces_chunk: Duration = Field(Day, description="time that one chunk of spans spans")
+    logs_chunk: Duration = Field(Day, description="time that one chunk of log records spans")
+    metrics_compress_after: Duration = Field(30 * Day, description="age at which metric points move to the columnstore")
+    traces_compress_after: Duration = Field(7 * Day, description="age at which spans move to the columnstore")
+    logs_compress_after: Duration = Field(7 * Day, description="age at which log records move to the columnstore")
+    metrics_retention: Duration = Field(365 * Day, description="age at which metric points are dropped, once rollups cover them")
+    traces_retention: Duration = Field(30 * Day, description="age at which spans are dropped, once rollups cover them")
+    logs_retention: Duration = Field(30 * Day, description="age at which log records are dropped, once rollups cover them")
+    rejections_retention: Duration = Field(30 * Day, description="how long the record of rejected items is kept")
+    minutely_retention: Duration = Field(90 * Day, description="how long minutely rollups are kept")
+    hourly_retention: Duration = Field(3 * 365 * Day, description="how long hourly rollups are kept")
+    daily_retention: Duration = Field(10 * 365 * Day, description="how long daily rollups are kept")
     chunk_max_rows: int = Field(700_000, ge=10_000, description="embedded: the chunk interval shrinks so that a chunk stays below")
     job_turn_seconds: float = Field(1.0, gt=0, description="embedded: how long a background job may hold the database")
 
