@@ -124,7 +124,9 @@ class DatabaseSettings(_Section):
     reader_role: str = Field("tidegauge_reader", pattern=r"^[a-z_][a-z0-9_]{0,62}$", description="role that may read the schema analytics")
     pool_size: int = Field(8, ge=2, le=200, description="most connections of a process")
     connect_timeout: Duration = Field(timedelta(seconds=5), description="how long to wait for a connection")
-    statement_timeout: Duration = Field(timedelta(seconds=30), description="a statement of ours is ended after")
+    statement_timeout: Duration = Field(
+        timedelta(seconds=30), description="a statement of ours is ended after; on a server a reader's, too"
+    )
     lock_timeout: Duration = Field(timedelta(seconds=2), description="how long a statement of ours waits for a lock")
     migration_lock_timeout: Duration = Field(timedelta(seconds=10), description="how long a migration waits for a table")
     migration_statement_timeout: Duration = Field(timedelta(minutes=10), description="a statement of a migration is ended after")
@@ -154,7 +156,7 @@ class EmbeddedSettings(_Section):
     )
     port: int = Field(0, ge=0, le=65535, description="0: a free one, the same as last time where possible")
     statement_timeout_seconds: float = Field(30, gt=0, description="the owner's statements are ended after")
-    reader_statement_timeout_seconds: float = Field(10, gt=0, description="readers' statements are ended after; on a server too")
+    reader_statement_timeout_seconds: float = Field(10, gt=0, description="readers' statements are ended after")
     idle_in_transaction_timeout_seconds: float = Field(10, gt=0, description="an open transaction in which nothing happens is ended after")
     result_bytes_limit: ByteSize = Field(ByteSize(256 << 20), ge=1 << 16, description="of one statement's result")
     reader_result_bytes_limit: ByteSize = Field(ByteSize(64 << 20), ge=1 << 16, description="of one reader's statement's result")
