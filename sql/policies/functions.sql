@@ -79,18 +79,21 @@ LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
     WHERE l.relation = refresh_window.relation AND l.kind = 'rollup'
 $$;
 
--- The buckets of a rollup that a chunk [range_start, range_end) of its source fills and that its source can still fill whole: a bucket
--- that a chunk dropped earlier had a part in was covered then, and is lost if it is refreshed again.
+-- The buckets of a rollup that a chunk [range_start, range_end) of its source fills and that its source can still fill whole: what has been
+-- dropped was covered then, and a bucket that it had a part in is lost if it is refreshed again. None (window_start >= window_end)
+-- for a chunk that late data made anew where one was dropped.
 CREATE OR REPLACE FUNCTION tidegauge.buckets_of_chunk(
     relation text, range_start timestamptz, range_end timestamptz, OUT window_start timestamptz, OUT window_end timestamptz
 )
 LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
     SELECT
-        CASE
-            WHEN s.dropped_through <= time_bucket(l.bucket_width, buckets_of_chunk.range_start)
-                THEN time_bucket(l.bucket_width, buckets_of_chunk.range_start)
-            ELSE time_bucket(l.bucket_width, buckets_of_chunk.range_start + l.bucket_width - INTERVAL '1 microsecond')
-        END,
+        greatest(
+            time_bucket(l.bucket_width, buckets_of_chunk.range_start),
+            CASE
+                WHEN s.dropped_through > '-infinity'
+                    THEN time_bucket(l.bucket_width, s.dropped_through + l.bucket_width - INTERVAL '1 microsecond')
+            END
+        ),
         time_bucket(l.bucket_width, buckets_of_chunk.range_end + l.bucket_width - INTERVAL '1 microsecond')
     FROM tidegauge.lifecycle l
     JOIN tidegauge.lifecycle s ON s.relation = l.source

@@ -132,6 +132,20 @@ async def test_a_chunk_is_rolled_up_before_it_is_dropped(ask: Ask, upgrade: Migr
     assert ask(DAILY, [series]) == [(2 * 1440 + 24,)]
 
 
+async def test_late_points_where_chunks_were_dropped_do_not_replace_their_rollups(
+    ask: Ask, upgrade: Migrate, series: int, midnight: datetime
+) -> None:
+    await apply(upgrade, ask, kept(5))
+    ask(POINTS, [series, midnight - 10 * DAY, midnight - 8 * DAY, timedelta(minutes=1)])
+    ask("CALL tidegauge.drop_expired_chunks('metrics')")
+    ask(POINTS, [series, midnight - 10 * DAY, midnight - 8 * DAY, timedelta(hours=1)])
+
+    ask("CALL tidegauge.drop_expired_chunks('metrics')")
+
+    assert ask(RAW, [series]) == [(0,)]
+    assert ask(HOURLY, [series]) == [(2 * 1440,)]
+
+
 async def test_chunks_that_cut_buckets_in_two_lose_none(ask: Ask, upgrade: Migrate, series: int, midnight: datetime) -> None:
     await apply(upgrade, ask, kept(20))
     ask("SELECT set_chunk_time_interval('tidegauge.metrics', interval '90 minutes')")
