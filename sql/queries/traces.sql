@@ -77,7 +77,6 @@ WITH candidates AS (
     HAVING min(i.start_time) >= %(start)s AND min(i.start_time) < %(end)s
         AND (%(before)s::timestamptz IS NULL OR (min(i.start_time), i.trace_id) < (%(before)s::timestamptz, %(before_trace_id)s::uuid))
         AND (%(errors)s::boolean IS NULL OR (sum(i.error_count) > 0) = %(errors)s)
-        AND (%(root_name)s::text IS NULL OR (array_agg(i.root_name ORDER BY i.start_time) FILTER (WHERE i.root_span_id IS NOT NULL))[1] = %(root_name)s)
         AND (%(min_duration_us)s::bigint IS NULL OR max(i.end_time) - min(i.start_time) >= %(min_duration_us)s * INTERVAL '1 microsecond')
         AND (%(max_duration_us)s::bigint IS NULL OR max(i.end_time) - min(i.start_time) <= %(max_duration_us)s * INTERVAL '1 microsecond')
         AND (

@@ -86,7 +86,6 @@ class TraceFilter:
 
     time: TimeRange
     service: str | None = None
-    root_name: str | None = None
     errors: bool | None = None
     min_duration_ns: int | None = None
     max_duration_ns: int | None = None

@@ -107,6 +107,8 @@ async def test_a_span_sent_twice_stands_once(client: Client, name: str, trace_id
     await client.send_spans(name, [one, two])  # regrouped: other bytes, the same spans
     trace = await client.get(f"/api/v1/traces/{trace_id}", ONE_TRACE)
     assert trace["span_count"] == 2
+    found = await client.get(SPANS, service=name, start=str(base_ns))
+    assert [row["span_id"] for row in found["spans"]] == [f"{2:016x}", f"{1:016x}"]
     assert [root["span_id"] for root in trace["spans"]] == [f"{1:016x}"]
 
 

@@ -42,11 +42,6 @@ def timestamp(unix_nano: int, *, up: bool = False) -> datetime:
         return _FIRST if unix_nano < 0 else LAST_TIMESTAMP
 
 
-def unix_nano(value: datetime) -> int:
-    """Nanoseconds of a timestamptz."""
-    return (value - _EPOCH) // timedelta(microseconds=1) * 1000
-
-
 def trace_hex(value: UUID | None) -> str:
     """32 lower-case hex digits, or "" for none."""
     return "" if value is None else value.hex
@@ -120,7 +115,7 @@ def attribute_conditions(filters: Sequence[AttributeFilter]) -> dict[str, object
                 one | {wanted.name: value}
                 for one in combinations
                 for value in wanted.values
-                if wanted.name not in one or same(one[wanted.name], value)
+                if wanted.name not in one or _same(one[wanted.name], value)
             ]
         if len(combinations) > _MAX_ALTERNATIVES:
             raise InvalidArgument(
@@ -134,6 +129,6 @@ def attribute_conditions(filters: Sequence[AttributeFilter]) -> dict[str, object
     }
 
 
-def same(one: object, other: object) -> bool:
+def _same(one: object, other: object) -> bool:
     """Equal as JSON: ``1`` and ``True`` are not."""
     return one == other and isinstance(one, bool) is isinstance(other, bool)

@@ -72,7 +72,6 @@ class PostgresTraceStore:
         parameters: dict[str, object] = {
             "tenant_id": tenant_id,
             "service": wanted.service,
-            "root_name": wanted.root_name,
             "errors": wanted.errors,
             "min_duration_us": None if wanted.min_duration_ns is None else wanted.min_duration_ns // 1000,
             "max_duration_us": None if wanted.max_duration_ns is None else wanted.max_duration_ns // 1000,
