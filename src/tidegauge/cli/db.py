@@ -46,7 +46,7 @@ def migrate(data: Data = None) -> None:
 
     def work(database: OpenDatabase) -> None:
         _progress(database.description)
-        migrations.upgrade(database.owner_dsn, settings, _progress)
+        migrations.upgrade(database.owner_dsn, settings, _progress, repair=True)
         _console.print(f"[green]the schema is at revision {validation.head()}[/]")
 
     _on_database(settings, work, create=True)
@@ -73,7 +73,7 @@ def reset(data: Data = None, yes: Annotated[bool, typer.Option("--yes", "-y", he
         if not yes:
             typer.confirm(f"Delete all telemetry in the {database.description}?", abort=True, err=True)
         migrations.downgrade(database.owner_dsn, settings, _progress)
-        migrations.upgrade(database.owner_dsn, settings, _progress)
+        migrations.upgrade(database.owner_dsn, settings, _progress, repair=True)
         _console.print("[green]the database is empty and up to date[/]")
 
     _on_database(settings, work)

@@ -9,7 +9,7 @@ import signal
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from tidegauge.errors import TidegaugeError
 
@@ -40,7 +40,9 @@ def executable(dsn: str, password_place: str) -> str:
 async def run(psql: str, dsn: str, arguments: Sequence[str]) -> int:
     """Run psql on the terminal; returns its exit status."""
     with _password_file(dsn) as address:
-        process = await asyncio.create_subprocess_exec(psql, *arguments, "--dbname", address)
+        # A PGPASSWORD for another database would win over our file.
+        without = ("env", "-u", "PGPASSWORD") if "passfile=" in address else ()
+        process = await asyncio.create_subprocess_exec(*without, psql, *arguments, "--dbname", address)
         loop = asyncio.get_running_loop()
         # Ctrl-C is psql's: it ends a statement, not the session.
         loop.add_signal_handler(signal.SIGINT, lambda: None)
@@ -58,13 +60,14 @@ def without_password(dsn: str) -> str:
     parts = urlsplit(dsn)
     user = f"{quote(unquote(parts.username), safe='')}@" if parts.username else ""
     query = urlencode([(name, value) for name, value in parse_qsl(parts.query) if name != "password"])
-    return urlunsplit((parts.scheme, user + parts.netloc.rpartition("@")[2], parts.path, query, ""))
+    # Not urlunsplit(): it drops the // of an address without a host.
+    return f"{parts.scheme}://{user}{parts.netloc.rpartition('@')[2]}{parts.path}" + (f"?{query}" if query else "")
 
 
 def with_user(dsn: str, user: str) -> str:
     """The same database for another user, whose password is not known."""
-    shown = urlsplit(without_password(dsn))
-    return urlunsplit(shown._replace(netloc=f"{quote(user, safe='')}@{shown.netloc.rpartition('@')[2]}"))
+    parts = urlsplit(dsn)
+    return without_password(parts._replace(netloc=f"{quote(user, safe='')}@{parts.netloc.rpartition('@')[2]}").geturl())
 
 
 def place(dsn: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from tidegauge.maintenance.store import Run
 
@@ -42,7 +42,7 @@ def due(jobs: Sequence[UserJob], runs: Mapping[str, Run], now: datetime) -> list
 
 
 def _next_start(job: UserJob, last: Run | None) -> datetime:
-    earliest = job.initial_start or datetime.min.replace(tzinfo=(last.started_at.tzinfo if last else None))
+    earliest = job.initial_start or datetime.min.replace(tzinfo=UTC)
     if last is None:
         return earliest
     return max(earliest, last.started_at + job.schedule_interval)
