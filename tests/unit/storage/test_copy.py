@@ -160,7 +160,7 @@ def test_trace_index_says_of_each_trace_what_its_spans_say(batch: SpanBatch) -> 
     for start, end, trace_id, _, count, errors, applications, root_span, root_application, root_duration, root_name in found:
         members = spans[trace_id]  # type: ignore[index]
         assert start == min(batch.start_time_unix_nano[row] for row in members) // 1000
-        assert end == max(batch.end_time_unix_nano[row] for row in members) // 1000
+        assert end == max(max(batch.start_time_unix_nano[row], batch.end_time_unix_nano[row]) for row in members) // 1000
         assert count == len(members)
         assert errors == sum(batch.status_code[row] == 2 for row in members)
         assert applications == tuple(sorted({RESOURCES[batch.resource[row]][1] for row in members}))

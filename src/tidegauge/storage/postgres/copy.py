@@ -105,13 +105,15 @@ def trace_index(batch: SpanBatch, tenant_id: int, resource_ids: Sequence[tuple[i
         batch.start_time_unix_nano, batch.end_time_unix_nano, batch.trace_id, batch.span_id, batch.parent_span_id, batch.resource,
         batch.status_code, batch.name, strict=True,
     ):  # fmt: skip
+        # A span that never ended, or whose clock went back, must not make its trace end before it starts.
+        latest = max(start, end)
         trace = traces.get(trace_id)
         if trace is None:
-            trace = traces[trace_id] = _Trace(start, end)
+            trace = traces[trace_id] = _Trace(start, latest)
         elif start < trace.start:
             trace.start = start
-        if end > trace.end:
-            trace.end = end
+        if latest > trace.end:
+            trace.end = latest
         trace.spans += 1
         application_id = resource_ids[resource][1]
         trace.applications.add(application_id)
