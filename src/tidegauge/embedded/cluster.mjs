@@ -2,6 +2,7 @@
 // beside the npm packages, and every later one is a copy of it.
 import { closeSync, cpSync, existsSync, fsyncSync, openSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { enlargeStack } from './stack.mjs';
 
 /** Creates the cluster beside `dir` and renames it, so that a half-made one is never opened. */
 export async function createCluster({ PGlite, timescaledb, wasmModule, settings, dir }) {
@@ -24,6 +25,7 @@ async function initialise({ PGlite, timescaledb, wasmModule, settings, dir }) {
   await first.exec(`CREATE DATABASE "${database}" OWNER "${ownerRole}"`);
   await first.close();
   const own = await PGlite.create({ dataDir: dir, wasmModule, username: ownerRole, database, extensions: { timescaledb } });
+  enlargeStack(own.Module);
   await own.exec("LOAD 'timescaledb'");
   await own.exec('CREATE EXTENSION IF NOT EXISTS timescaledb');
   await own.exec('CHECKPOINT');

@@ -10,6 +10,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { ANSWER_WINDOW, CANCEL_SLOT, ACK_SLOT, COPY_DEVICE } from './shared.mjs';
 import { createCluster } from './cluster.mjs';
 import { query } from './protocol.mjs';
+import { enlargeStack } from './stack.mjs';
 
 const { settings, shared, wasmModule } = workerData;
 const slots = new Int32Array(shared);
@@ -21,6 +22,7 @@ let input = Buffer.alloc(0);
 let inputAt = 0;
 let current = null; // the batch that runs
 let copyData = null; // what the copy device reads: {parts, size} or {broken: true}
+let checkStack = () => {};
 let interruptAt = -1; // index of InterruptPending in HEAP32; QueryCancelPending follows it
 
 const load = (path) => import(pathToFileURL(join(settings.modulesDir, 'node_modules', path)).href);
@@ -128,6 +130,7 @@ function execute({ id, bytes, copy, resultLimit }) {
   copyData = copy === undefined ? null : copy === null ? { broken: true } : { parts: copy, part: 0, at: 0 };
   if (interruptAt >= 0) module_.HEAP32[interruptAt] = module_.HEAP32[interruptAt + 1] = 0;
   module_._interactive_one(bytes.length, bytes[0]);
+  checkStack();
   input = Buffer.alloc(0);
   copyData = null;
   send({ overLimit: current.overLimit, heapBytes: module_.HEAPU8.length });
@@ -192,6 +195,7 @@ async function open() {
     dataDir: dir, username: settings.ownerRole, database: settings.database, extensions: { timescaledb }, wasmModule,
   });
   module_ = db.Module;
+  checkStack = enlargeStack(module_);
   module_._set_read_write_cbs(module_.addFunction(onRead, 'iii'), module_.addFunction(onWrite, 'iii'));
   const device = module_.FS.makedev(64, 1);
   module_.FS.registerDevice(device, copyDevice);

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { THREAD_STACK_MB } from './stack.mjs';
 import { ACK_SLOT, CANCEL_SLOT, SLOTS } from './shared.mjs';
 
 /** How long an interrupted statement may take to notice before its thread is terminated. */
@@ -42,6 +43,7 @@ export class DatabaseHost {
     this.#slots = new Int32Array(shared);
     const worker = new Worker(new URL('./database.mjs', import.meta.url), {
       workerData: { settings: this.#settings, shared, wasmModule: this.#wasmModule },
+      resourceLimits: { stackSizeMb: THREAD_STACK_MB },
     });
     this.#worker = worker;
     let opened = false;
@@ -79,6 +81,7 @@ export class DatabaseHost {
    */
   async run(bytes, { copy, resultLimit = 0, timeoutMs = 0, onPiece }) {
     await this.#ready;
+    if (this.#running !== null) throw new Error('two batches at once: the second has not waited for its turn');
     const id = (this.#ids = (this.#ids % 0x3fffffff) + 1);
     return new Promise((resolve) => {
       this.#running = { id, onPiece, resolve, cause: null, timers: [] };

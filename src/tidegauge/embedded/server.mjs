@@ -47,7 +47,7 @@ class Server {
 
   async start() {
     await this.host.open();
-    await this.session.parameters();
+    await this.session.start();
     this.listener = net.createServer((socket) => this.#accept(socket));
     await new Promise((resolve, reject) => {
       this.listener.once('error', reject);
@@ -76,7 +76,7 @@ class Server {
   /** What a new client is told; its start-up settings are tried out. */
   async greeting(client, asked) {
     const settings = startupSettings(asked);
-    const reported = await this.session.parameters();
+    const reported = this.session.parameters();
     try {
       checkEncoding(settings);
       const wanted = client.isReader ? readerStartup(settings) : settings;

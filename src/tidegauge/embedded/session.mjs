@@ -85,9 +85,13 @@ export class Session {
     return new Map(rows.filter((row) => row.length === 2 && settings.has(row[0].toLowerCase())));
   }
 
-  /** Settings that a client is told when it connects. */
-  async parameters() {
-    if (this.#generation !== this.#host.generation) await this.#begin();
+  /** Looks around in a database that has just been opened. */
+  async start() {
+    await this.#begin();
+  }
+
+  /** Settings that a client is told when it connects. Asks nobody: the client does not have the turn. */
+  parameters() {
     return new Map(REPORTED.map((name) => [name, this.#base.get(name)]).filter(([, value]) => value !== undefined));
   }
 

@@ -136,3 +136,31 @@ async def test_a_client_that_vanishes_while_its_statement_runs(connect: Any, own
     client.pgconn.send_query(f"INSERT INTO {table} SELECT g FROM generate_series(1, 1000000000000) g".encode())
     client.pgconn.finish()
     assert await value(owner, f"SELECT count(*) FROM {table}") == 0
+
+
+NESTED = {
+    "sums": "SELECT " + "1+" * 3000 + "1",
+    "calls": "SELECT " + "abs(" * 1000 + "1" + ")" * 1000,
+    "subqueries": "SELECT * FROM " + "(SELECT * FROM " * 150 + "(SELECT 1) a" + ") a" * 150,
+    "jsonb": "SELECT ('" + '{"a":' * 5000 + "1" + "}" * 5000 + "')::jsonb IS NOT NULL",
+    "functions": "SELECT public.count_down(500)",
+}
+
+
+@pytest.mark.parametrize("kind", NESTED)
+async def test_deeply_nested_statements_overrun_no_stack(owner: Connection, kind: str) -> None:
+    body = "BEGIN IF i = 0 THEN RETURN 0; END IF; RETURN public.count_down(i - 1); END"
+    await owner.execute(f"CREATE FUNCTION public.count_down(i int) RETURNS int LANGUAGE plpgsql AS '{body}'")
+    try:
+        assert await value(owner, NESTED[kind]) in {3001, 1, True, 0}
+    finally:
+        await owner.execute("DROP FUNCTION public.count_down(int)")
+
+
+async def test_the_database_opens_again_when_it_broke(connect: Any, owner: Connection, table: str) -> None:
+    await owner.execute(f"INSERT INTO {table} VALUES (1)")
+    client = await connect(autocommit=False)
+    await client.execute(f"INSERT INTO {table} VALUES (2)")
+    with pytest.raises(errors.CrashShutdown):
+        await client.execute("SELECT repeat('[', 3000000)::jsonb")
+    assert await value(owner, f"SELECT count(*) FROM {table}") == 1
