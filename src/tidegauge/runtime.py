@@ -37,6 +37,8 @@ from tidegauge.storage.postgres.traces import PostgresTraceStore
 
 Report = Callable[[str], None]
 _QUIET_SECONDS = 3.0
+# One commit at a time, and one spare for the moment after a connection broke.
+_INGEST_POOL_SIZE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,9 @@ async def assembled(settings: Settings, location: Location, now_ns: Callable[[],
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(opened(settings, location.owner_dsn))
         await _check_revision(database)
-        store = PostgresIngestStore(database, now_ns, settings.ingest.dedup_window)
+        # Connections of its own: readers that hold all others for seconds must not keep anything from being stored.
+        writing = await stack.enter_async_context(opened(settings, location.owner_dsn, pool_size=_INGEST_POOL_SIZE))
+        store = PostgresIngestStore(writing, now_ns, settings.ingest.dedup_window)
         writer = await stack.enter_async_context(
             Writer(
                 store,
@@ -162,11 +166,11 @@ async def refresh_rollups(settings: Settings, location: Location, start: datetim
         await maintenance.refresh_range(start, end)
 
 
-def opened(settings: Settings, dsn: str) -> Database:
-    """A pool on ``dsn``, to be entered."""
+def opened(settings: Settings, dsn: str, *, pool_size: int | None = None) -> Database:
+    """A pool on ``dsn``, to be entered; of ``TIDEGAUGE_DATABASE_POOL_SIZE`` where nothing else is said."""
     return Database(
         dsn,
-        pool_size=settings.database.pool_size,
+        pool_size=pool_size or settings.database.pool_size,
         connect_timeout=settings.database.connect_timeout,
         statement_timeout=settings.database.statement_timeout,
         lock_timeout=settings.database.lock_timeout,
