@@ -33,4 +33,4 @@ def test_links_lead_somewhere(path: Path) -> None:
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_named_in_text_exist(path: Path) -> None:
     named = re.findall(rf"`({_TOP}[\w./-]+)`", path.read_text(encoding="utf-8"))
-    assert [name for name in named if not (ROOT / name).exists()] == []
+    assert [name for name in named if "NNNN" not in name and not (ROOT / name).exists()] == []

@@ -1,0 +1,1 @@
+"""What is claimed about speed, measured in one command: ``make bench``."""
