@@ -152,7 +152,7 @@ async def test_deeply_nested_statements_overrun_no_stack(owner: Connection, kind
     body = "BEGIN IF i = 0 THEN RETURN 0; END IF; RETURN public.count_down(i - 1); END"
     await owner.execute(f"CREATE FUNCTION public.count_down(i int) RETURNS int LANGUAGE plpgsql AS '{body}'")
     try:
-        assert await value(owner, NESTED[kind]) in {3001, 1, True, 0}
+        assert await value(owner, NESTED[kind]) in {3001, 1, 0}
     finally:
         await owner.execute("DROP FUNCTION public.count_down(int)")
 
