@@ -8,6 +8,7 @@ import time
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 _MARK = b"\x5a\xa5\x5a\xa5\x5a\xa5\x5a\xa5"
 _ROUTES = ["/", "/cart", "/checkout", "/products", "/products/{id}", "/orders", "/orders/{id}", "/login"]
@@ -37,7 +38,7 @@ def template(spans: int, seed: int = 1) -> bytes:
         span.span_id = chance.randbytes(8)
         span.parent_span_id = chance.randbytes(8)
         span.name = f"GET {chance.choice(_ROUTES)}"
-        span.kind = 2
+        span.kind = Span.SPAN_KIND_SERVER
         span.start_time_unix_nano = now - chance.randrange(10_000_000_000)
         span.end_time_unix_nano = span.start_time_unix_nano + int(chance.lognormvariate(16, 1))
         span.attributes.extend(
