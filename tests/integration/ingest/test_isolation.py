@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import random
 import uuid
+from collections.abc import AsyncIterator
 
 import psycopg
 import pytest
+import pytest_asyncio
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -18,16 +19,25 @@ from tidegauge.model.batch import Signal
 __all__ = ["ingestors"]
 
 
-def too_long_for_an_index(seed: int) -> str:
-    """Text that does not compress: an index entry holds about 2,700 bytes."""
-    return "".join(random.Random(seed).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=20_000))
+CONSTRAINTS = {"applications": "name", "series": "metric_name", "traces": "name"}
 
 
-async def test_spans_of_a_service_with_an_impossible_name(
-    database: TestDatabase, ingestors: tuple[Ingestor, Ingestor], now_ns: int
-) -> None:
+@pytest_asyncio.fixture(scope="module", autouse=True)
+async def _refusing(database: TestDatabase) -> AsyncIterator[None]:
+    """A database that refuses what is called "refused…": a team's own constraint, as good as any of PostgreSQL's limits."""
+    async with await psycopg.AsyncConnection.connect(database.owner_dsn, prepare_threshold=None, autocommit=True) as connection:
+        for table, column in CONSTRAINTS.items():
+            await connection.execute(f"ALTER TABLE tidegauge.{table} ADD CONSTRAINT refusing CHECK ({column} NOT LIKE 'refused%')")
+        try:
+            yield
+        finally:
+            for table in CONSTRAINTS:
+                await connection.execute(f"ALTER TABLE tidegauge.{table} DROP CONSTRAINT refusing")
+
+
+async def test_spans_of_a_service_that_is_refused(database: TestDatabase, ingestors: tuple[Ingestor, Ingestor], now_ns: int) -> None:
     good = ExportTraceServiceRequest.FromString(trace_request("good neighbour", now_ns, 10)[0])
-    bad = ExportTraceServiceRequest.FromString(trace_request(too_long_for_an_index(1), now_ns, 3)[0])
+    bad = ExportTraceServiceRequest.FromString(trace_request("refused 1", now_ns, 3)[0])
     trace_id = good.resource_spans[0].scope_spans[0].spans[0].trace_id
     good.MergeFrom(bad)
     body = good.SerializeToString()
@@ -39,12 +49,12 @@ async def test_spans_of_a_service_with_an_impossible_name(
     assert (again.repeated, again.rejected, again.message) == (True, 3, outcome.message)
 
 
-async def test_a_metric_with_an_impossible_name(database: TestDatabase, ingestors: tuple[Ingestor, Ingestor], now_ns: int) -> None:
+async def test_a_metric_that_is_refused(database: TestDatabase, ingestors: tuple[Ingestor, Ingestor], now_ns: int) -> None:
     request = ExportMetricsServiceRequest()
     resource = request.resource_metrics.add()
     resource.resource.attributes.add(key="service.name").value.string_value = "metered"
     name = f"fine.{uuid.uuid4().hex}"
-    for metric_name in (name, too_long_for_an_index(2), f"{name}.too"):
+    for metric_name in (name, "refused 2", f"{name}.too"):
         metric = resource.scope_metrics.add().metrics.add(name=metric_name, description="d", unit="1")
         point = metric.gauge.data_points.add(time_unix_nano=now_ns, as_double=4.5)
         point.exemplars.add(time_unix_nano=now_ns, as_double=1.0)
@@ -63,10 +73,24 @@ async def test_neighbours_in_the_same_commit(database: TestDatabase, ingestors: 
     import asyncio
 
     fine = [trace_request(f"neighbour {number}", now_ns, 2) for number in range(4)]
-    bad = trace_request(too_long_for_an_index(3), now_ns, 1)
+    bad = trace_request("refused 3", now_ns, 1)
     outcomes = await asyncio.gather(*(ingestors[0].ingest(received(body)) for body, _ in [*fine[:2], bad, *fine[2:]]))
     assert [outcome.rejected for outcome in outcomes] == [0, 0, 1, 0, 0]
     assert [await count(database, trace_id) for _, trace_id in fine] == [2, 2, 2, 2]
+
+
+async def test_single_spans(database: TestDatabase, ingestors: tuple[Ingestor, Ingestor], now_ns: int) -> None:
+    request = ExportTraceServiceRequest.FromString(trace_request("fine", now_ns, 20)[0])
+    spans = request.resource_spans[0].scope_spans[0].spans
+    spans[3].name = spans[17].name = "refused span"
+    outcome = await ingestors[0].ingest(received(request.SerializeToString()))
+    assert outcome.rejected == 2
+    assert await count(database, spans[0].trace_id) == 18
+    async with await psycopg.AsyncConnection.connect(database.owner_dsn, prepare_threshold=None) as connection:
+        cursor = await connection.execute(
+            "SELECT sum(span_count) FROM tidegauge.trace_index WHERE trace_id = %s", (uuid.UUID(bytes=spans[0].trace_id),)
+        )
+        assert await cursor.fetchone() == (18,)
 
 
 @pytest.mark.parametrize("bad_rows", [1, 40])
@@ -76,7 +100,7 @@ async def test_bad_rows_among_many(database: TestDatabase, ingestors: tuple[Inge
     good_trace = b""
     for number in range(80):
         is_bad = number % (80 // bad_rows) == 0
-        body, trace_id = trace_request(too_long_for_an_index(100 + number) if is_bad else "many", now_ns, 1)
+        body, trace_id = trace_request(f"refused {number}" if is_bad else "many", now_ns, 1)
         request.MergeFromString(body)
         good_trace = good_trace if is_bad else trace_id
     outcome = await ingestors[0].ingest(received(request.SerializeToString()))
