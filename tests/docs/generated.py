@@ -30,5 +30,6 @@ def check(path: Path, section: str, made: str) -> None:
     said, true = found[1].strip().splitlines(), made.strip().splitlines()
     missing = [line for line in true if line not in said]
     surplus = [line for line in said if line not in true]
-    assert (missing, surplus) == ([], []), f"{path.name}, {section}: run the tests with {UPDATE}=1 and commit the result"
-    assert said == true
+    assert said == true, (
+        f"{path.name}, {section}: run the tests with {UPDATE}=1 and commit the result\nmissing: {missing}\nsurplus: {surplus}"
+    )
