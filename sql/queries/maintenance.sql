@@ -2,7 +2,7 @@
 
 -- name: rollups
 -- Our continuous aggregates, those read by others first: the window in which each may be refreshed at the moment `now`, and what in
--- it is out of date by TimescaleDB's own logs.
+-- it is out of date by TimescaleDB's own logs, as far as the source has chunks at all.
 WITH RECURSIVE tree AS (
     SELECT l.relation, l.source, 0 AS level, l.source AS root FROM tidegauge.lifecycle l
     JOIN tidegauge.lifecycle s ON s.relation = l.source AND s.kind = 'raw'
@@ -19,7 +19,9 @@ SELECT
     (extract(epoch FROM w.window_end) * 1000000)::bigint AS window_end,
     array(
         SELECT ARRAY[(extract(epoch FROM p.pending_start) * 1000000)::bigint, (extract(epoch FROM p.pending_end) * 1000000)::bigint]
-        FROM tidegauge.pending_ranges(l.relation, w.window_start, w.window_end) p
+        FROM tidegauge.pending_ranges(
+            l.relation, greatest(w.window_start, x.first_chunk), least(w.window_end, x.last_chunk)
+        ) p
     ) AS pending
 FROM tree t
 JOIN tidegauge.lifecycle l ON l.relation = t.relation
@@ -27,7 +29,15 @@ JOIN _timescaledb_catalog.continuous_agg c ON c.user_view_schema = 'tidegauge' A
 CROSS JOIN LATERAL (
     SELECT %(now)s::timestamptz - l.refresh_start_offset AS window_start, %(now)s::timestamptz - l.refresh_end_offset AS window_end
 ) w
-WHERE w.window_start < w.window_end
+CROSS JOIN LATERAL (
+    SELECT
+        _timescaledb_functions.to_timestamp(min(s.range_start)) AS first_chunk,
+        _timescaledb_functions.to_timestamp(max(s.range_end)) AS last_chunk
+    FROM _timescaledb_catalog.dimension d
+    JOIN _timescaledb_catalog.dimension_slice s ON s.dimension_id = d.id
+    WHERE d.hypertable_id = c.raw_hypertable_id
+) x
+WHERE w.window_start < w.window_end AND x.first_chunk < w.window_end AND x.last_chunk > w.window_start
 ORDER BY t.level, t.relation;
 
 -- name: loads
@@ -35,6 +45,7 @@ ORDER BY t.level, t.relation;
 SELECT
     (extract(epoch FROM c.range_start) * 1000000)::bigint AS start,
     (extract(epoch FROM c.range_end) * 1000000)::bigint AS end,
+    (extract(epoch FROM now() + INTERVAL '10 minutes') * 1000000)::bigint AS filled_to,
     greatest(pg_catalog.pg_relation_size(k.oid), z.uncompressed_heap_size, 0) AS bytes,
     k.relpages::bigint * current_setting('block_size')::bigint AS analyzed_bytes,
     array(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -12,7 +12,7 @@ from tidegauge.errors import RetryableError, TidegaugeError
 from tidegauge.maintenance import windows
 from tidegauge.maintenance.store import MaintenanceStore
 from tidegauge.maintenance.turn import Clock, Turn, timed
-from tidegauge.maintenance.windows import Budget, Rollup, Span
+from tidegauge.maintenance.windows import Budget, Load, Rollup, Span
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -26,6 +26,15 @@ class _Step:
     window: Span
     bytes: int
     waited: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What there is to read in ``span`` for rollups of ``level``."""
+
+    level: int
+    span: Span
+    loads: Sequence[Load]
 
 
 class RefreshJob:
@@ -46,6 +55,8 @@ class RefreshJob:
         # Of this pass: windows done, and rollups whose refresh failed. Neither is tried again before the next pass.
         self._done: set[tuple[str, Span]] = set()
         self._failed: dict[str, str] = {}
+        # What there is to read, by source; a refresh changes what rollups of higher levels read.
+        self._sources: dict[int, _Source] = {}
 
     async def turn(self) -> Turn | None:
         """Refresh the next window.
@@ -68,9 +79,11 @@ class RefreshJob:
                 self._failed[step.rollup.view] = str(error)
             else:
                 self._budget(step.rollup).observe(took, step.bytes, step.waited)
+                self._sources = {key: source for key, source in self._sources.items() if source.level <= step.rollup.level}
                 return Turn(took, f"{step.rollup.view} to {moment(step.window.end):%Y-%m-%d %H:%M}")
         failed, self._failed = self._failed, {}
         self._done = set()
+        self._sources = {}
         if failed:
             raise TidegaugeError("; ".join(failed.values()))
         return None
@@ -79,24 +92,31 @@ class RefreshJob:
         return self._budgets.setdefault(rollup.view, Budget(self._turn_seconds))
 
     async def _next(self, span: Span | None) -> _Step | None:
+        began = time.perf_counter()
         rollups = [_confined(rollup, span) for rollup in await self._store.rollups(self._now())]
+        waited = time.perf_counter() - began
         for _, level in groupby(rollups, lambda rollup: rollup.level):
-            steps = [step for rollup in level if (step := await self._step(rollup)) is not None]
+            steps = [step for rollup in level if (step := await self._step(rollup, waited)) is not None]
             if steps:
                 return min(steps, key=lambda step: step.window)
         return None
 
-    async def _step(self, rollup: Rollup) -> _Step | None:
+    async def _step(self, rollup: Rollup, waited: float) -> _Step | None:
         pending = windows.out_of_date(rollup)
         if not pending or rollup.view in self._failed:
             return None
-        began = time.perf_counter()
-        loads = await self._store.loads(rollup.source_id, Span(pending[0].start, pending[-1].end))
-        waited = time.perf_counter() - began
+        loads = await self._loads(rollup, Span(pending[0].start, pending[-1].end))
         found = windows.first_window(windows.due(rollup, loads), rollup.bucket, loads, self._budget(rollup).bytes)
         if found is None or (rollup.view, found[0]) in self._done:
             return None
         return _Step(rollup, *found, waited)
+
+    async def _loads(self, rollup: Rollup, span: Span) -> Sequence[Load]:
+        known = self._sources.get(rollup.source_id)
+        if known is None or span.clipped(known.span) != span:
+            known = _Source(rollup.level, span, await self._store.loads(rollup.source_id, span))
+            self._sources[rollup.source_id] = known
+        return known.loads
 
 
 def _confined(rollup: Rollup, span: Span | None) -> Rollup:

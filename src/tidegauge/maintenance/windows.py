@@ -123,16 +123,20 @@ def first_window(spans: Sequence[Span], bucket: int, loads: Sequence[Load], budg
     return window, weight(window, loads)
 
 
-def spread(chunk: Span, size: int, analyzed: int, bounds: Sequence[int]) -> list[Load]:
+def spread(chunk: Span, filled_to: int, size: int, analyzed: int, bounds: Sequence[int]) -> list[Load]:
     """A chunk's bytes over its time.
 
     Args:
         chunk: its range.
+        filled_to: no row lies behind this moment; today's chunk holds nothing of tonight.
         size: its bytes.
         analyzed: its bytes at the last ANALYZE, whose histogram ``bounds`` (as many rows between one and the next) is.
         bounds: without them the bytes are taken as spread evenly. What came after ANALYZE is taken to lie behind the last bound.
 
     """
+    if chunk.start < filled_to < chunk.end:
+        rest = Load(Span(filled_to, chunk.end), 0)
+        return [*spread(Span(chunk.start, filled_to), filled_to, size, analyzed, bounds), rest]
     steps = [min(max(bound, chunk.start), chunk.end) for bound in sorted(bounds)]
     inside = sorted(set(steps))
     if len(inside) < 2:
@@ -177,7 +181,8 @@ def _reach(span: Span, loads: Iterable[Load], budget: int) -> int:
 class Budget:
     """How many bytes one turn may take, learnt from how long turns took: doubled when short, cut when long.
 
-    Half of the limit is aimed at, so that a stretch twice as dense as it looked still stays below.
+    Turns of the same bytes take up to four times as long as the one before: denser in groups, or on a machine busy with something else.
+    So at most a third of the limit is aimed at.
     """
 
     turn_seconds: float
@@ -190,9 +195,9 @@ class Budget:
 
         It counts against growing and not for shrinking: load must neither lengthen turns nor make them ever smaller.
         """
-        if took_seconds - waited_seconds > 0.6 * self.turn_seconds:
-            fitting = read_bytes * 0.5 * self.turn_seconds / took_seconds
+        if took_seconds - waited_seconds > 0.4 * self.turn_seconds:
+            fitting = read_bytes * 0.25 * self.turn_seconds / took_seconds
             self.bytes = round(max(self.smallest, min(self.bytes / 2, fitting)))
-        elif took_seconds < 0.25 * self.turn_seconds and read_bytes >= self.bytes // 2:
+        elif took_seconds < 0.15 * self.turn_seconds and read_bytes >= self.bytes // 2:
             # A turn that had little to do says nothing about larger ones.
             self.bytes = min(self.bytes * 2, self.largest)

@@ -56,7 +56,8 @@ class PostgresMaintenance:
         parameters = {"source_id": source_id, "start": _moment(span.start), "end": _moment(span.end)}
         loads: list[Load] = []
         for row in await self._rows("loads", parameters):
-            loads += windows.spread(Span(row["start"], row["end"]), row["bytes"], row["analyzed_bytes"], row["bounds"])
+            chunk = Span(row["start"], row["end"])
+            loads += windows.spread(chunk, row["filled_to"], row["bytes"], row["analyzed_bytes"], row["bounds"])
         return loads
 
     async def refresh(self, view: str, window: Span) -> None:
