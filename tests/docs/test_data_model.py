@@ -101,7 +101,7 @@ def test_vectors() -> None:
 
 def test_every_reason_for_a_rejection_is_listed() -> None:
     """The reasons are short names in the sources of decoder, ingestor and store."""
-    reason = re.compile(r"\"((?:invalid|missing|unsupported|too|refused)_[a-z_]+|[a-z_]+_out_of_range)\"")
+    reason = re.compile(r"\"((?:invalid|malformed|missing|unsupported|too|refused)_[a-z_]+|[a-z_]+_out_of_range)\"")
     sources = [
         path.read_text() for folder in ("otlp", "ingest") for path in sorted((DOCS.parent / "src/tidegauge" / folder).glob("*.py"))
     ] + [(DOCS.parent / "src/tidegauge/storage/postgres/ingest.py").read_text()]

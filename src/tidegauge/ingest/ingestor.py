@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from hashlib import blake2b
 from uuid import UUID
@@ -11,12 +12,18 @@ from uuid import UUID
 from tidegauge.ingest.limits import TimeLimits, enforce
 from tidegauge.ingest.writer import Writer
 from tidegauge.model.batch import Signal
+from tidegauge.otlp.budget import Budget
 from tidegauge.otlp.decode import Decoder
 from tidegauge.otlp.encoding import Encoding
 from tidegauge.storage.interface import IngestOutcome, IngestRequest
 
 # Decoding this much takes tens of milliseconds: long enough to be worth a thread, so that health checks answer meanwhile.
 _THREAD_BYTES = 1 << 18
+# A decode holds several times its body: only so many run at once, and of those over this size one. Python computes one at a time anyway.
+_DECODES = 2
+_LARGE_BYTES = 4 << 20
+# What waits for a commit counts by its body, which is a fair measure while rows take no more than this many times as much.
+_ROWS_FACTOR = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,29 +45,40 @@ class Ingestor:
         self._writer = writer
         self._limits = limits
         self._now_ns = now_ns
+        self._decodes = asyncio.Semaphore(_DECODES)
+        self._large = asyncio.Lock()
 
     async def ingest(self, received: Received) -> IngestOutcome:
         """Store a request; returns after it is durable.
 
         Raises:
             InvalidArgument: the body cannot be read.
+            PayloadTooLarge: it takes far more memory than its bytes.
             Overloaded: too many bytes are waiting for a commit.
             Unavailable: the store is away.
 
         """
-        with self._writer.admitted(len(received.body)):
-            if len(received.body) > _THREAD_BYTES:
-                request = await asyncio.to_thread(self._prepare, received)
-            else:
-                request = self._prepare(received)
-            if not len(request.batch) and not request.batch.rejections:
-                # Empty requests succeed, and nothing is worth an entry in the ledger.
-                return IngestOutcome(0, "")
+        size = len(received.body)
+        budget = Budget(size)
+        with self._writer.admitted(size):
+            request = await self._decoded(received, budget)
+        if not len(request.batch) and not request.batch.rejections:
+            # Empty requests succeed, and nothing is worth an entry in the ledger.
+            return IngestOutcome(0, "")
+        # Nothing has run in between: what was admitted still is, unless its rows are far larger than its body.
+        with self._writer.admitted(max(size, budget.used // _ROWS_FACTOR)):
             return await self._writer.write(request)
 
-    def _prepare(self, received: Received) -> IngestRequest:
+    async def _decoded(self, received: Received, budget: Budget) -> IngestRequest:
+        size = len(received.body)
+        if size <= _THREAD_BYTES:
+            return self._prepare(received, budget)
+        async with self._large if size > _LARGE_BYTES else nullcontext(), self._decodes:
+            return await asyncio.to_thread(self._prepare, received, budget)
+
+    def _prepare(self, received: Received, budget: Budget) -> IngestRequest:
         now_ns = self._now_ns()
-        batch = self._decoder.decode(received.signal, received.body, received.encoding)
+        batch = self._decoder.decode(received.signal, received.body, received.encoding, budget)
         enforce(batch, self._limits[received.signal], now_ns)
         return IngestRequest(
             tenant_id=received.tenant_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
@@ -11,13 +12,16 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from tidegauge.errors import InvalidArgument
 from tidegauge.model.batch import Batch, Signal
+from tidegauge.otlp.budget import Budget
 from tidegauge.otlp.encoding import Encoding
-from tidegauge.otlp.json import JsonReader
+from tidegauge.otlp.json import REQUESTS, JsonReader
 from tidegauge.otlp.logs import decode_logs
 from tidegauge.otlp.metrics import decode_metrics
 from tidegauge.otlp.origins import Origins, ResourceCache, ScopeCache
+from tidegauge.otlp.rejections import Rejections
 from tidegauge.otlp.series import SeriesCache
 from tidegauge.otlp.spans import decode_spans
+from tidegauge.otlp.wire import LOG_RECORDS, METRICS, SPANS, Levels, parts, shape_of
 
 __all__ = ["Decoder", "Encoding"]
 Request = TypeVar("Request", bound=Message)
@@ -34,33 +38,46 @@ class Decoder:
         self._scopes = ScopeCache(cache_bytes // 8)
         self._series = SeriesCache(cache_bytes // 4 * 3)
         self._json = JsonReader()
+        self._shapes = {type_.DESCRIPTOR.full_name: shape_of(type_.DESCRIPTOR) for type_ in REQUESTS}
 
-    def decode(self, signal: Signal, body: bytes, encoding: Encoding) -> Batch:
+    def decode(self, signal: Signal, body: bytes, encoding: Encoding, budget: Budget | None = None) -> Batch:
         """Columns of all items of a request that can be stored, and rejections for those that cannot.
 
         Args:
             signal: which Export…ServiceRequest the body is.
             body: the request's body, decompressed.
             encoding: how it is encoded.
+            budget: of the body; counts what the batch takes.
 
         Raises:
             InvalidArgument: the body as a whole cannot be read; the message says where.
+            PayloadTooLarge: it takes far more memory than its bytes.
 
         """
-        origins = Origins(self._resources, self._scopes)
+        budget = budget or Budget(len(body))
+        origins = Origins(self._resources, self._scopes, budget)
+        rejections = Rejections()
         if signal is Signal.TRACES:
-            return decode_spans(self._request(ExportTraceServiceRequest, body, encoding), origins)
+            traces = self._requests(ExportTraceServiceRequest, SPANS, body, encoding, rejections)
+            return decode_spans(traces, origins, rejections, budget)
         if signal is Signal.METRICS:
-            return decode_metrics(self._request(ExportMetricsServiceRequest, body, encoding), origins, self._series)
-        return decode_logs(self._request(ExportLogsServiceRequest, body, encoding), origins)
+            metrics = self._requests(ExportMetricsServiceRequest, METRICS, body, encoding, rejections)
+            return decode_metrics(metrics, origins, rejections, budget, self._series)
+        logs = self._requests(ExportLogsServiceRequest, LOG_RECORDS, body, encoding, rejections)
+        return decode_logs(logs, origins, rejections, budget)
 
-    def _request(self, type_: type[Request], body: bytes, encoding: Encoding) -> Request:
+    def _requests(self, type_: type[Request], levels: Levels, body: bytes, encoding: Encoding, rejections: Rejections) -> Iterator[Request]:
+        """The request, in parts where it is large."""
         if encoding is Encoding.JSON:
-            return self._json.read(type_, body)
-        try:
-            return type_.FromString(body)
-        except DecodeError as error:
-            raise InvalidArgument(f"the body of {len(body)} bytes is not a protobuf {type_.__name__}: {_cause(error)}") from error
+            yield self._json.read(type_, body, rejections)
+            return
+        for part in parts(body, levels, self._shapes[type_.DESCRIPTOR.full_name]):
+            try:
+                request = type_.FromString(part)
+            except DecodeError as error:
+                raise InvalidArgument(f"the body of {len(body)} bytes is not a protobuf {type_.__name__}: {_cause(error)}") from error
+            del part  # it may be as large as the body
+            yield request
 
 
 def _cause(error: DecodeError) -> str:

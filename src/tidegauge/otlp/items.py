@@ -7,6 +7,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from tidegauge.otlp.budget import Budget
 from tidegauge.otlp.values import JsonColumns
 
 Row = tuple[Any, ...]
@@ -17,9 +18,11 @@ CHUNK = 256
 class Rows:
     """Rows of a batch: tuples of most columns (one append an item), and the columns ``attributes`` and ``original`` beside them."""
 
-    __slots__ = ("attributes", "originals", "rows")
+    __slots__ = ("_budget", "_row_bytes", "attributes", "originals", "rows")
 
-    def __init__(self) -> None:
+    def __init__(self, budget: Budget, row_bytes: int) -> None:
+        self._budget = budget
+        self._row_bytes = row_bytes
         self.rows: list[Row] = []
         self.attributes: list[bytes] = []
         self.originals: list[bytes | None] = []
@@ -27,15 +30,26 @@ class Rows:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def add(self, rows: list[Row], attributes: list[dict[str, object]], items: Sequence[Message], lossy: Sequence[int]) -> None:
-        """Add a chunk: of each item its row, attributes and message; ``lossy`` are positions of items whose columns are not faithful."""
-        texts, replaced = JsonColumns.texts(attributes)
+    def add(
+        self, rows: list[Row], attributes: list[dict[str, object]], items: Sequence[Message], columns: JsonColumns, lossy: Sequence[int]
+    ) -> None:
+        """Add a chunk: of each item its row, attributes and message; ``lossy`` are positions of items whose columns are not faithful.
+
+        ``columns`` made what JSON there is in the rows.
+
+        Raises:
+            PayloadTooLarge: the request's budget is spent.
+
+        """
+        texts, replaced = columns.texts(attributes)
         originals: list[bytes | None] = [None] * len(rows)
         for position in (*lossy, *replaced):
-            originals[position] = items[position].SerializeToString()
+            original = originals[position] = items[position].SerializeToString()
+            columns.written += len(original)
         self.rows += rows
         self.attributes += texts
         self.originals += originals
+        self._budget.spend(len(rows) * self._row_bytes + columns.written)
 
     def fill(self, batch: Any, names: Sequence[str]) -> None:
         """Set the batch's columns: ``names`` are those of the rows, in their order."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from tidegauge.model.batch import LogBatch
+from tidegauge.otlp.budget import LOG_BYTES, Budget
 from tidegauge.otlp.items import CHUNK, Row, Rows
 from tidegauge.otlp.limits import INT16_MAX, TIME_END, valid_span_id, valid_trace_id
 from tidegauge.otlp.origins import Origins
@@ -30,13 +32,12 @@ _COLUMNS = (
 )
 
 
-def decode_logs(request: ExportLogsServiceRequest, origins: Origins) -> LogBatch:
-    """All log records of a request."""
-    rejections = Rejections()
+def decode_logs(requests: Iterable[ExportLogsServiceRequest], origins: Origins, rejections: Rejections, budget: Budget) -> LogBatch:
+    """All log records of a request, which may come in parts."""
     batch = LogBatch(origins.resources, origins.scopes)
-    rows = Rows()
+    rows = Rows(budget, LOG_BYTES)
     ordinal = 0
-    for resource_logs in request.resource_logs:
+    for resource_logs in chain.from_iterable(request.resource_logs for request in requests):
         resource = origins.resource(resource_logs.resource, resource_logs.schema_url)
         for scope_logs in resource_logs.scope_logs:
             before = len(rows)
@@ -93,7 +94,7 @@ def _add_rows(found: Rows, records: Sequence[LogRecord], ordinal: int, rejection
         if columns.lossy:
             lossy.append(len(rows) - 1)
             columns.lossy = False
-    found.add(rows, attributes, kept, lossy)
+    found.add(rows, attributes, kept, columns, lossy)
 
 
 def _body(body: AnyValue, columns: JsonColumns) -> str | None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import chain
+
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
 from tidegauge.model.batch import MetadataEntry, MetricBatch
+from tidegauge.otlp.budget import SERIES_BYTES, Budget
 from tidegauge.otlp.limits import METRIC_NAME_LENGTH, UNIT_LENGTH
 from tidegauge.otlp.origins import Origins
 from tidegauge.otlp.points import PointDecoder
@@ -16,22 +20,25 @@ from tidegauge.otlp.values import REPLACEMENT, JsonColumns
 _TEMPORALITY = {0: "unspecified", 1: "delta", 2: "cumulative"}
 
 
-def decode_metrics(request: ExportMetricsServiceRequest, origins: Origins, cache: SeriesCache) -> MetricBatch:
-    """All points of all metrics of a request."""
-    return _MetricDecoder(origins, cache).decode(request)
+def decode_metrics(
+    requests: Iterable[ExportMetricsServiceRequest], origins: Origins, rejections: Rejections, budget: Budget, cache: SeriesCache
+) -> MetricBatch:
+    """All points of all metrics of a request, which may come in parts."""
+    return _MetricDecoder(origins, rejections, budget, cache).decode(requests)
 
 
 class _MetricDecoder:
-    def __init__(self, origins: Origins, cache: SeriesCache) -> None:
+    def __init__(self, origins: Origins, rejections: Rejections, budget: Budget, cache: SeriesCache) -> None:
         self._origins = origins
         self._batch = MetricBatch(origins.resources, origins.scopes)
-        self._rejections = Rejections()
-        self._table = SeriesTable(cache, self._batch)
-        self._points = PointDecoder(self._batch, self._rejections)
+        self._rejections = rejections
+        self._budget = budget
+        self._table = SeriesTable(cache, self._batch, budget)
+        self._points = PointDecoder(self._batch, rejections, budget)
         self._metadata: dict[tuple[int, str, str, str], MetadataEntry] = {}
 
-    def decode(self, request: ExportMetricsServiceRequest) -> MetricBatch:
-        for resource_metrics in request.resource_metrics:
+    def decode(self, requests: Iterable[ExportMetricsServiceRequest]) -> MetricBatch:
+        for resource_metrics in chain.from_iterable(request.resource_metrics for request in requests):
             resource = self._origins.resource(resource_metrics.resource, resource_metrics.schema_url)
             for scope_metrics in resource_metrics.scope_metrics:
                 scope = self._origins.scope(scope_metrics.scope, scope_metrics.schema_url)
@@ -67,6 +74,7 @@ class _MetricDecoder:
         if key not in self._metadata:
             description = metric.description.replace("\0", REPLACEMENT)
             metadata = JsonColumns().attributes(metric.metadata) if metric.metadata else None
+            self._budget.spend(SERIES_BYTES + len(description) + len(metadata or b""))
             self._metadata[key] = MetadataEntry(resource, metric.name, kind, metric.unit, description, metadata)
 
     def _without_data(self, metric: Metric) -> None:

@@ -8,6 +8,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from tidegauge.model.batch import ResourceEntry, ScopeEntry
 from tidegauge.model.identity import resource_identity, scope_identity
+from tidegauge.otlp.budget import ORIGIN_BYTES, Budget
 from tidegauge.otlp.cache import BoundedCache
 from tidegauge.otlp.limits import APPLICATION_NAME_LENGTH
 from tidegauge.otlp.values import REPLACEMENT, JsonColumns, model_pairs
@@ -66,7 +67,8 @@ def _name(value: object) -> str:
 class Origins:
     """The resources and scopes of one batch; gives their indexes."""
 
-    def __init__(self, resource_cache: ResourceCache, scope_cache: ScopeCache) -> None:
+    def __init__(self, resource_cache: ResourceCache, scope_cache: ScopeCache, budget: Budget) -> None:
+        self._budget = budget
         self.resources: list[ResourceEntry] = []
         self.scopes: list[ScopeEntry] = []
         self._resource_cache = resource_cache
@@ -83,6 +85,7 @@ class Origins:
             self._resource_cache.put((raw, schema_url), entry, 500 + 3 * len(raw))
         index = self._resource_index.setdefault(entry.identity.bytes, len(self.resources))
         if index == len(self.resources):
+            self._budget.spend(ORIGIN_BYTES + 3 * len(raw))
             self.resources.append(entry)
         return index
 
@@ -95,5 +98,6 @@ class Origins:
             self._scope_cache.put((raw, schema_url), entry, 500 + 3 * len(raw))
         index = self._scope_index.setdefault(entry.identity.bytes, len(self.scopes))
         if index == len(self.scopes):
+            self._budget.spend(ORIGIN_BYTES + 3 * len(raw))
             self.scopes.append(entry)
         return index

@@ -16,6 +16,15 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
 )
 
 from tidegauge.model.batch import MetricBatch
+from tidegauge.otlp.budget import (
+    COUNT_BYTES,
+    EXEMPLAR_BYTES,
+    HISTOGRAM_BYTES,
+    NUMBER_BYTES,
+    QUANTILE_BYTES,
+    SUMMARY_BYTES,
+    Budget,
+)
 from tidegauge.otlp.limits import INT32_MAX, INT64_MAX, TIME_END, valid_span_id, valid_trace_id
 from tidegauge.otlp.rejections import Rejections
 from tidegauge.otlp.series import MetricSeries
@@ -35,6 +44,13 @@ _HISTOGRAMS = (
 _SUMMARIES = ("series", "time_unix_nano", "start_time_unix_nano", "count", "sum", "quantiles", "quantile_values", "flags")
 _EXEMPLARS = ("series", "time_unix_nano", "value", "value_int", "trace_id", "span_id", "filtered_attributes", "original")
 _NOT_EXPONENTIAL = (None,) * 6
+_ROW_BYTES = {
+    "gauge": NUMBER_BYTES,
+    "sum": NUMBER_BYTES,
+    "histogram": HISTOGRAM_BYTES,
+    "exponential_histogram": HISTOGRAM_BYTES,
+    "summary": SUMMARY_BYTES,
+}
 
 
 class _Refused(Exception):
@@ -49,7 +65,8 @@ class _Refused(Exception):
 class PointDecoder:
     """Gathers the points of a batch."""
 
-    def __init__(self, batch: MetricBatch, rejections: Rejections) -> None:
+    def __init__(self, batch: MetricBatch, rejections: Rejections, budget: Budget) -> None:
+        self._budget = budget
         self._batch = batch
         self._rejections = rejections
         self._numbers: list[Row] = []
@@ -65,8 +82,9 @@ class PointDecoder:
             "summary": self._add_summaries,
         }
 
-    def add(self, kind: str, points: Iterable[Message], series: MetricSeries) -> None:
+    def add(self, kind: str, points: Collection[Message], series: MetricSeries) -> None:
         """Points of one metric; ``kind`` is the name of its field in the Metric message."""
+        self._budget.spend(len(points) * _ROW_BYTES[kind])
         self._by_kind[kind](points, series)
 
     def finish(self) -> None:
@@ -129,6 +147,7 @@ class PointDecoder:
             except _Refused as refused:
                 self._refuse(refused, point, series)
                 continue
+            self._budget.spend(len(counts) * COUNT_BYTES)
             index = series.with_bounds(bounds.tobytes()).index(point.attributes)
             add((index, time, start, count, *_sum_min_max(point), counts or None, flags, *_NOT_EXPONENTIAL))
             if point.exemplars:
@@ -147,6 +166,7 @@ class PointDecoder:
             except _Refused as refused:
                 self._refuse(refused, point, series)
                 continue
+            self._budget.spend((len(positive or ()) + len(negative or ())) * COUNT_BYTES)
             index = index_of(point.attributes)
             exponential = (point.scale, zero_count, point.zero_threshold, positive_offset, negative_offset, negative)
             add((index, time, start, count, *_sum_min_max(point), positive, flags, *exponential))
@@ -165,11 +185,13 @@ class PointDecoder:
                 continue
             quantiles = tuple([item.quantile for item in point.quantile_values])
             values = tuple([item.value for item in point.quantile_values])
+            self._budget.spend(len(values) * QUANTILE_BYTES)
             self._summaries.append((index_of(point.attributes), time, start, count, point.sum, quantiles, values, flags))
 
-    def _add_exemplars(self, exemplars: Iterable[Exemplar], series: int, point_time: int) -> None:
+    def _add_exemplars(self, exemplars: Collection[Exemplar], series: int, point_time: int) -> None:
         """An exemplar without a usable time stands at its point's; ``original`` tells."""
         columns = self._columns
+        self._budget.spend(len(exemplars) * EXEMPLAR_BYTES)
         for exemplar in exemplars:
             time = exemplar.time_unix_nano
             if not 0 < time < TIME_END:
@@ -185,6 +207,7 @@ class PointDecoder:
             attributes = columns.attributes(exemplar.filtered_attributes) if exemplar.filtered_attributes else None
             original = exemplar.SerializeToString() if columns.lossy else None
             columns.lossy = False
+            self._budget.spend(len(attributes or b"") + len(original or b""))
             self._exemplars.append((series, time, value, value_int, trace_id, span_id, attributes, original))
 
     def _refuse(self, refused: _Refused, point: Message, series: MetricSeries) -> None:

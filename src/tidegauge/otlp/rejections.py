@@ -22,13 +22,14 @@ class Rejections:
         self._items: dict[tuple[str, str], int] = {}
         self._samples: dict[tuple[str, str], bytes] = {}
 
-    def add(self, reason: str, message: str, item: Message, items: int = 1) -> None:
-        """Count ``items`` that are not stored; 0 for a warning about something that is."""
+    def add(self, reason: str, message: str, item: Message | bytes, items: int = 1) -> None:
+        """Count ``items`` that are not stored; 0 for a warning about something that is. ``item`` is its message, or its JSON."""
         key = (reason, message)
         if key not in self._items and len(self._items) >= _DISTINCT:
             key = (reason, "further items")
         if key not in self._items:
-            self._samples[key] = item.SerializeToString()[:SAMPLE_BYTES]
+            sample = item if isinstance(item, bytes) else item.SerializeToString()
+            self._samples[key] = sample[:SAMPLE_BYTES]
         self._items[key] = self._items.get(key, 0) + items
 
     def listed(self) -> list[Rejection]:

@@ -9,6 +9,7 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue, KeyValueList
 
 from tidegauge.model.batch import MetricBatch, SeriesEntry
 from tidegauge.model.identity import series_identity
+from tidegauge.otlp.budget import SERIES_BYTES, Budget
 from tidegauge.otlp.values import JsonColumns, model_pairs
 
 MetricKey = tuple[str, str, str, str | None, bool | None]
@@ -48,8 +49,9 @@ class SeriesCache:
 class SeriesTable:
     """The series of one batch."""
 
-    def __init__(self, cache: SeriesCache, batch: MetricBatch) -> None:
+    def __init__(self, cache: SeriesCache, batch: MetricBatch, budget: Budget) -> None:
         self._cache = cache
+        self._budget = budget
         self._batch = batch
         self._indexes: dict[bytes, int] = {}
 
@@ -64,7 +66,9 @@ class SeriesTable:
         series = self._batch.series
         index = self._indexes.setdefault(known[0], len(series))
         if index == len(series):
-            series.append(known[1])
+            entry = known[1]
+            self._budget.spend(SERIES_BYTES + len(entry.labels) + len(entry.original or b"") + 32 * len(entry.bounds or ()))
+            series.append(entry)
         return index
 
     def entry(self, context: ContextKey, labels: bytes, pairs: Collection[KeyValue], original: bytes | None) -> Known:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tidegauge.model.batch import SpanBatch
+from tidegauge.otlp.budget import SPAN_BYTES, Budget
 from tidegauge.otlp.items import CHUNK, Row, Rows
 from tidegauge.otlp.limits import INT16_MAX, TIME_END, ZERO_SPAN_ID, ZERO_TRACE_ID, valid_span_id, valid_trace_id
 from tidegauge.otlp.origins import Origins
@@ -34,12 +36,11 @@ _COLUMNS = (
 )
 
 
-def decode_spans(request: ExportTraceServiceRequest, origins: Origins) -> SpanBatch:
-    """All spans of a request."""
-    rejections = Rejections()
+def decode_spans(requests: Iterable[ExportTraceServiceRequest], origins: Origins, rejections: Rejections, budget: Budget) -> SpanBatch:
+    """All spans of a request, which may come in parts."""
     batch = SpanBatch(origins.resources, origins.scopes)
-    rows = Rows()
-    for resource_spans in request.resource_spans:
+    rows = Rows(budget, SPAN_BYTES)
+    for resource_spans in chain.from_iterable(request.resource_spans for request in requests):
         resource = origins.resource(resource_spans.resource, resource_spans.schema_url)
         for scope_spans in resource_spans.scope_spans:
             before = len(rows)
@@ -111,7 +112,7 @@ def _add_rows(found: Rows, spans: Sequence[Span], rejections: Rejections) -> Non
         if columns.lossy:
             lossy.append(len(rows) - 1)
             columns.lossy = False
-    found.add(rows, attributes, kept, lossy)
+    found.add(rows, attributes, kept, columns, lossy)
 
 
 def _events(events: Iterable[Span.Event], columns: JsonColumns) -> bytes:

@@ -27,12 +27,16 @@ _NUL_REPLACED = rb"\1" + REPLACEMENT.encode()
 
 
 class JsonColumns:
-    """Makes JSON columns. ``lossy`` is set, and never reset, by the first value that the column does not hold faithfully."""
+    """Makes JSON columns. ``lossy`` is set, and never reset, by the first value that the column does not hold faithfully.
 
-    __slots__ = ("lossy",)
+    ``written`` counts the bytes of all JSON made.
+    """
+
+    __slots__ = ("lossy", "written")
 
     def __init__(self) -> None:
         self.lossy = False
+        self.written = 0
 
     def attributes(self, pairs: Collection[KeyValueMessage]) -> bytes:
         """JSON object of key-values. Of a key that stands twice the last counts, as in jsonb."""
@@ -46,8 +50,7 @@ class JsonColumns:
             self.lossy = True
         return mapping
 
-    @staticmethod
-    def texts(mappings: list[dict[str, object]]) -> tuple[list[bytes], list[int]]:
+    def texts(self, mappings: list[dict[str, object]]) -> tuple[list[bytes], list[int]]:
         """JSON objects without NUL, and the positions of those in which one was replaced.
 
         All are written at once and split at raw line feeds, which JSON strings do not contain: one call for many objects, and no
@@ -55,9 +58,15 @@ class JsonColumns:
         """
         if not mappings:
             return [], []
+        if len(mappings) == 1:
+            # One item may be as large as a request: no copies.
+            self.lossy = False
+            text = self.dumps(mappings[0])
+            return [text], [0] if self.lossy else []
         between: list[object] = [_LINE_FEED] * (2 * len(mappings) - 1)
         between[::2] = mappings
         text = orjson.dumps(between)
+        self.written += len(text)
         texts = text[1:-1].split(b",\n,")
         replaced = []
         if b"\\u0000" in text:
@@ -70,6 +79,7 @@ class JsonColumns:
     def dumps(self, value: object) -> bytes:
         """JSON without NUL."""
         text = orjson.dumps(value)
+        self.written += len(text)
         if b"\\u0000" not in text:
             return text
         text, replaced = _ESCAPED_NUL.subn(_NUL_REPLACED, text)

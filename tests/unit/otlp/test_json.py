@@ -4,18 +4,39 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, TypeVar
 
+import orjson
 import pytest
+from google.protobuf.message import Message
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tidegauge.errors import InvalidArgument
+from tidegauge.model.batch import Rejection
 from tidegauge.otlp.json import JsonReader
+from tidegauge.otlp.rejections import Rejections
 
 READER = JsonReader()
+Request = TypeVar("Request", bound=Message)
 ID = "0102030405060708090a0b0c0d0e0fAB"
+
+
+def read(type_: type[Request], body: bytes) -> Request:
+    """A request that is read whole."""
+    rejections = Rejections()
+    request = READER.read(type_, body, rejections)
+    assert not rejections.listed()
+    return request
+
+
+def refused(type_: type[Message], body: bytes) -> Rejection:
+    """The one rejection in a body."""
+    rejections = Rejections()
+    READER.read(type_, body, rejections)
+    (found,) = rejections.listed()
+    return found
 
 
 def in_span(fields: dict[str, Any]) -> bytes:
@@ -23,7 +44,7 @@ def in_span(fields: dict[str, Any]) -> bytes:
 
 
 def span(fields: dict[str, Any]) -> Span:
-    return READER.read(ExportTraceServiceRequest, in_span(fields)).resource_spans[0].scope_spans[0].spans[0]
+    return read(ExportTraceServiceRequest, in_span(fields)).resource_spans[0].scope_spans[0].spans[0]
 
 
 def value(fields: dict[str, Any]) -> Any:
@@ -59,6 +80,11 @@ def test_an_empty_object_is_a_message_that_is_there() -> None:
     [
         ({"intValue": "-9223372036854775808"}, -(2**63)),
         ({"intValue": -1}, -1),
+        ({"intValue": 9223372036854775807}, 2**63 - 1),
+        ({"intValue": 9223372036854775808}, 2.0**63),
+        ({"intValue": -9300000000000000000}, -9.3e18),
+        ({"intValue": 1e300}, 1e300),
+        ({"intValue": -1e300}, -1e300),
         ({"doubleValue": 1}, 1.0),
         ({"doubleValue": "-0.5e3"}, -500.0),
         ({"doubleValue": "Infinity"}, float("inf")),
@@ -105,7 +131,8 @@ def test_nan_is_read() -> None:
         ({"attributes": [{}, None]}, "attributes[1]", "must be an object, not null"),
         ({"status": []}, "status", "must be an object, not an array"),
         ({"events": [{}, {"attributes": [{"value": {"intValue": "x"}}]}]}, "events[1].attributes[0].value.intValue", "must be an integer"),
-        ({"attributes": [{"value": {"intValue": 9223372036854775808}}]}, "attributes[0].value.intValue", "must be between"),
+        ({"attributes": [{"value": {"intValue": "9223372036854775808"}}]}, "attributes[0].value.intValue", "must be between"),
+        ({"attributes": [{"value": {"intValue": 1.5}}]}, "attributes[0].value.intValue", "must be an integer"),
         ({"attributes": [{"value": {"doubleValue": "nan"}}]}, "attributes[0].value.doubleValue", "must be a number"),
         ({"attributes": [{"value": {"doubleValue": "1e999"}}]}, "attributes[0].value.doubleValue", "beyond the range"),
         ({"attributes": [{"value": {"boolValue": "true"}}]}, "attributes[0].value.boolValue", "must be true or false"),
@@ -114,9 +141,13 @@ def test_nan_is_read() -> None:
         ({"attributes": [{"value": {"stringValue": "a", "intValue": 1}}]}, "attributes[0].value.intValue", "only one of them can be set"),
     ],
 )
-def test_values_that_are_refused(fields: dict[str, Any], where: str, what: str) -> None:
-    with pytest.raises(InvalidArgument, match=re.escape(f": resourceSpans[0].scopeSpans[0].spans[0].{where}: ") + ".*" + re.escape(what)):
-        READER.read(ExportTraceServiceRequest, in_span(fields))
+def test_values_that_cost_their_item(fields: dict[str, Any], where: str, what: str) -> None:
+    found = refused(ExportTraceServiceRequest, in_span(fields))
+    assert (found.reason, found.items) == ("malformed_item", 1)
+    assert found.sample == orjson.dumps(orjson.loads(json.dumps(fields)))[:4096]
+    path, _, message = found.message.partition(": ")
+    assert path == f"resourceSpans[0].scopeSpans[0].spans[0].{where}"
+    assert what in message
 
 
 @pytest.mark.parametrize(
@@ -137,13 +168,13 @@ def test_values_that_are_refused(fields: dict[str, Any], where: str, what: str) 
 )
 def test_bodies_that_are_refused(body: bytes, what: str) -> None:
     with pytest.raises(InvalidArgument, match=re.escape(what)):
-        READER.read(ExportTraceServiceRequest, body)
+        read(ExportTraceServiceRequest, body)
 
 
 def test_of_two_kinds_of_metric_data_one_is_refused() -> None:
     body = b'{"resourceMetrics": [{"scopeMetrics": [{"metrics": [{"gauge": {}, "sum": {}}]}]}]}'
     with pytest.raises(InvalidArgument, match=re.escape("metrics[0].sum: stands beside gauge")):
-        READER.read(ExportMetricsServiceRequest, body)
+        read(ExportMetricsServiceRequest, body)
 
 
 @pytest.mark.parametrize(("depth", "fits"), [(40, True), (60, False), (200, False)])
@@ -154,8 +185,8 @@ def test_nesting_is_bounded(depth: int, fits: bool) -> None:
     if fits:
         value(nested)
         return
-    with pytest.raises(InvalidArgument, match="nested more than 100 levels deep"):
-        value(nested)
+    message = refused(ExportTraceServiceRequest, in_span({"attributes": [{"key": "k", "value": nested}]})).message
+    assert "nested more than 100 levels deep" in message
 
 
 def test_what_json_may_nest_protobuf_may_too() -> None:
@@ -164,14 +195,19 @@ def test_what_json_may_nest_protobuf_may_too() -> None:
     for _ in range(60):
         nested = {"arrayValue": {"values": [nested]}}
         try:
-            deepest = READER.read(ExportTraceServiceRequest, in_span({"attributes": [{"value": nested}]}))
-        except InvalidArgument:
+            deepest = read(ExportTraceServiceRequest, in_span({"attributes": [{"value": nested}]}))
+        except AssertionError:
             break
     assert deepest is not None
     assert ExportTraceServiceRequest.FromString(deepest.SerializeToString()) == deepest
 
 
 def test_long_values_are_cut_in_messages() -> None:
-    with pytest.raises(InvalidArgument) as caught:
-        READER.read(ExportTraceServiceRequest, in_span({"traceId": "z" * 10_000}))
-    assert len(str(caught.value)) < 300
+    deep: dict[str, Any] = {"stringValue": 1}
+    for _ in range(30):
+        deep = {"arrayValue": {"values": [deep]}}
+    for fields in ({"traceId": "z" * 10_000}, {"attributes": [{"value": deep}]}):
+        found = refused(ExportTraceServiceRequest, in_span(fields))
+        assert len(found.message) < 500
+        assert found.sample is not None
+        assert len(found.sample) <= 4096

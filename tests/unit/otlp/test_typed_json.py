@@ -12,6 +12,7 @@ from tests.unit.otlp import strategies
 from tests.unit.otlp.reference import canonical, model_pairs
 from tidegauge.model.attributes import KeyValues
 from tidegauge.otlp.json import JsonReader
+from tidegauge.otlp.rejections import Rejections
 from tidegauge.otlp.typed_json import plain_attributes, plain_value, typed_attributes, typed_value
 from tidegauge.otlp.values import model_value
 
@@ -22,7 +23,7 @@ def test_typed_values_read_as_otlp_json_are_the_same_values(value: AnyValue) -> 
     sent = model_value(value)
     attributes = [{"key": "k", "value": typed_value(sent)}]
     body = json.dumps({"resourceSpans": [{"resource": {"attributes": attributes}}]}, allow_nan=False)
-    found = JsonReader().read(ExportTraceServiceRequest, body.encode())
+    found = JsonReader().read(ExportTraceServiceRequest, body.encode(), Rejections())
     assert canonical(model_pairs(found.resource_spans[0].resource.attributes)) == canonical(KeyValues([("k", sent)]))
 
 

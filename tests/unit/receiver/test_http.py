@@ -159,7 +159,7 @@ async def test_bad_items_are_a_partial_success(client: httpx.AsyncClient, store:
         (b"\x0a\xff\xff", PROTOBUF, 400, "not a protobuf"),
         (b"{", JSON, 400, "JSON"),
         (b"", JSON, 400, "body is empty"),
-        (b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": "xyz"}]}]}]}', JSON, 400, "traceId"),
+        (b'{"resourceSpans": [{"scopeSpans": [{"spans": {"traceId": "xyz"}}]}]}', JSON, 400, "scopeSpans[0].spans"),
         (b"not gzip", PROTOBUF | {"content-encoding": "gzip"}, 400, "gzip"),
         (b"x", PROTOBUF | {"content-encoding": "br"}, 415, "Content-Encoding"),
         (b"x", {"content-type": "text/plain"}, 415, "text/plain"),

@@ -1,0 +1,39 @@
+"""What a request may take decoded. Rows cost more than the bytes they come from: an empty log record has 2 and becomes a row of 450."""
+
+from __future__ import annotations
+
+from tidegauge.errors import PayloadTooLarge
+
+FREE_BYTES = 32 * 1024 * 1024
+FACTOR = 8
+"""Spans with attributes take about 2 times their bytes, points of 20 bytes 15 times."""
+SPAN_BYTES, LOG_BYTES = 700, 450
+NUMBER_BYTES, HISTOGRAM_BYTES, SUMMARY_BYTES, EXEMPLAR_BYTES = 300, 550, 400, 250
+SERIES_BYTES, ORIGIN_BYTES = 700, 700
+COUNT_BYTES, QUANTILE_BYTES = 40, 110
+"""Rows and what lists in them hold, without strings; measured, they need not be exact."""
+
+
+class Budget:
+    """Counts the decoded bytes of one request, about: up to 32 MiB and 8 times its body."""
+
+    __slots__ = ("_limit", "body_bytes", "used")
+
+    def __init__(self, body_bytes: int) -> None:
+        self.body_bytes = body_bytes
+        self._limit = FREE_BYTES + FACTOR * body_bytes
+        self.used = 0
+
+    def spend(self, size: int) -> None:
+        """Count ``size`` bytes.
+
+        Raises:
+            PayloadTooLarge: they are more than the budget.
+
+        """
+        self.used += size
+        if self.used > self._limit:
+            raise PayloadTooLarge(
+                f"the body of {self.body_bytes} bytes takes more than {self._limit} bytes of memory: it has a great many small items",
+                hint="send smaller batches",
+            )
