@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from google.rpc.status_pb2 import Status
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
@@ -41,15 +41,16 @@ def zipped(size: int) -> bytes:
 
 def nested_protobuf(depth: int) -> bytes:
     """A log record whose body is an array in an array in an array …, by hand: a protobuf library would refuse to build it."""
-
-    def field(number: int, payload: bytes) -> bytes:
-        return bytes([number << 3 | 2]) + varint(len(payload)) + payload
-
     value = AnyValue(string_value="bottom").SerializeToString()
     for _ in range(depth):
         value = field(5, field(1, value))  # AnyValue.array_value = 5, ArrayValue.values = 1
     record = LogRecord(time_unix_nano=1).SerializeToString() + field(5, value)  # LogRecord.body = 5
     return field(1, field(2, field(2, record)))  # resource_logs, scope_logs, log_records
+
+
+def field(number: int, payload: bytes) -> bytes:
+    """A protobuf field of a string or message."""
+    return bytes([number << 3 | 2]) + varint(len(payload)) + payload
 
 
 def varint(number: int) -> bytes:
@@ -66,7 +67,6 @@ MALFORMED: dict[str, tuple[str, bytes, str, dict[str, str]]] = {
     "length beyond the body": ("metrics", b"\x0a" + varint(2**31 - 1) + b"x", PROTOBUF, {}),
     "length of 64 bits": ("logs", b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", PROTOBUF, {}),
     "varint without end": ("traces", b"\x0a" + b"\xff" * 40, PROTOBUF, {}),
-    "string that is not UTF-8": ("traces", b"\x0a\x02\x1a\x00\x0a\x03\x1a\x01\xff", PROTOBUF, {}),
     "half of a JSON": ("traces", b'{"resourceSpans": [{', JSON, {}),
     "JSON of another shape": ("metrics", b'{"resourceMetrics": 7}', JSON, {}),
     "JSON that is a list": ("logs", b"[]", JSON, {}),
@@ -149,6 +149,62 @@ def test_malformed_bodies_cost_no_memory_and_the_product_lives_on(product) -> No
                 assert client.post(f"/v1/{path}", content=body, headers=sent).status_code == 400
     assert product.rss_bytes() - before < 150 * MIB
     assert product.post("traces", ExportTraceServiceRequest().SerializeToString()).status_code == 200
+
+
+N = 2 * MIB
+SPAN = field(1, b"t" * 16) + field(2, b"s" * 8) + b"\x39" + (1_790_000_000 * 10**9).to_bytes(8, "little")
+AMPLIFYING: dict[str, tuple[str, bytes, str]] = {
+    "empty spans": ("traces", field(1, field(2, b"\x12\x00" * N)), PROTOBUF),
+    "empty resources": ("metrics", b"\x0a\x00" * N, PROTOBUF),
+    "a span of empty events": ("traces", field(1, field(2, field(2, SPAN + b"\x5a\x00" * N))), PROTOBUF),
+    "spans of empty events": ("traces", field(1, field(2, field(2, SPAN + b"\x5a\x00" * 999) * (N // 999))), PROTOBUF),
+    "empty log records": ("logs", field(1, field(2, b"\x12\x00" * (N // 4))), PROTOBUF),
+    "a body that is an array of nothing": ("logs", field(1, field(2, field(2, field(5, field(5, b"\x0a\x00" * N))))), PROTOBUF),
+    "empty points": ("metrics", field(1, field(2, field(2, b"\x0a\x01m" + field(5, b"\x0a\x00" * (N // 4))))), PROTOBUF),
+    "empty spans in JSON": ("traces", b'{"resourceSpans":[{"scopeSpans":[{"spans":[' + b",".join([b"{}"] * N) + b"]}]}]}", JSON),
+    "JSON of another kind": ("logs", b'{"x":[' + b",".join([b'{"y":[]}'] * N) + b"]}", JSON),
+}
+
+
+@pytest.mark.parametrize("name", AMPLIFYING)
+def test_what_would_grow_in_memory_is_refused_before_it_does(product, name) -> None:
+    path, body, content_type = AMPLIFYING[name]
+    before = product.rss_bytes()
+    for _ in range(2):
+        answer = product.post(path, gzip.compress(body, 1), content_type, content_encoding="gzip")
+        code, message = status_of(answer, content_type)
+        assert (answer.status_code, code) in {(400, INVALID_ARGUMENT), (413, RESOURCE_EXHAUSTED)}
+        assert "send smaller batches" in message
+    assert product.rss_bytes() - before < 150 * MIB
+
+
+def test_a_span_that_cannot_be_read_in_json_does_not_take_its_neighbours_with_it(product) -> None:
+    import time
+
+    def span(**fields: object) -> dict[str, object]:
+        start = str(time.time_ns())
+        return {"traceId": "a1" * 16, "spanId": "b2" * 8, "startTimeUnixNano": start, "endTimeUnixNano": start, **fields}
+
+    spans = [span(name="json neighbour"), span(traceId="not hexadecimal"), span(kind="SERVER")]
+    body = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}).encode()
+    answer = product.post("traces", body, JSON)
+    assert answer.status_code == 200
+    partial = answer.json()["partialSuccess"]
+    assert partial["rejectedSpans"] == "2"
+    assert "resourceSpans[0].scopeSpans[0].spans[1].traceId: must be a string of hexadecimal digits" in partial["errorMessage"]
+    assert product.query("SELECT name FROM traces WHERE name = %s", "json neighbour") == [{"name": "json neighbour"}]
+
+
+def test_text_that_is_not_utf8_is_stored_as_far_as_it_can_be_read(product) -> None:
+    import time
+
+    record = b"\x09" + time.time_ns().to_bytes(8, "little") + field(5, field(1, b"latin-1: caf\xe9"))
+    answer = product.post("logs", field(1, field(2, field(2, record))), PROTOBUF)
+    assert answer.status_code == 200
+    partial = ExportLogsServiceResponse.FromString(answer.content).partial_success
+    assert partial.rejected_log_records == 0
+    assert "not UTF-8" in partial.error_message
+    assert product.query("SELECT body FROM logs WHERE body LIKE %s", "latin-1: %") == [{"body": "latin-1: caf\ufffd"}]
 
 
 def test_a_bad_item_does_not_take_its_neighbours_with_it(product) -> None:

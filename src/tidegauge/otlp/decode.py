@@ -21,6 +21,7 @@ from tidegauge.otlp.origins import Origins, ResourceCache, ScopeCache
 from tidegauge.otlp.rejections import Rejections
 from tidegauge.otlp.series import SeriesCache
 from tidegauge.otlp.spans import decode_spans
+from tidegauge.otlp.utf8 import Repair
 from tidegauge.otlp.wire import LOG_RECORDS, METRICS, SPANS, Levels, parts, shape_of
 
 __all__ = ["Decoder", "Encoding"]
@@ -38,6 +39,7 @@ class Decoder:
         self._scopes = ScopeCache(cache_bytes // 8)
         self._series = SeriesCache(cache_bytes // 4 * 3)
         self._json = JsonReader()
+        self._repair = Repair(*REQUESTS)
         self._shapes = {type_.DESCRIPTOR.full_name: shape_of(type_.DESCRIPTOR) for type_ in REQUESTS}
 
     def decode(self, signal: Signal, body: bytes, encoding: Encoding, budget: Budget | None = None) -> Batch:
@@ -57,27 +59,42 @@ class Decoder:
         budget = budget or Budget(len(body))
         origins = Origins(self._resources, self._scopes, budget)
         rejections = Rejections()
+        sent: dict[bytes, bytes] = {}
         if signal is Signal.TRACES:
-            traces = self._requests(ExportTraceServiceRequest, SPANS, body, encoding, rejections)
-            return decode_spans(traces, origins, rejections, budget)
+            traces = self._requests(ExportTraceServiceRequest, SPANS, body, encoding, rejections, sent)
+            return decode_spans(traces, origins, rejections, budget, sent)
         if signal is Signal.METRICS:
-            metrics = self._requests(ExportMetricsServiceRequest, METRICS, body, encoding, rejections)
+            metrics = self._requests(ExportMetricsServiceRequest, METRICS, body, encoding, rejections, sent)
             return decode_metrics(metrics, origins, rejections, budget, self._series)
-        logs = self._requests(ExportLogsServiceRequest, LOG_RECORDS, body, encoding, rejections)
-        return decode_logs(logs, origins, rejections, budget)
+        logs = self._requests(ExportLogsServiceRequest, LOG_RECORDS, body, encoding, rejections, sent)
+        return decode_logs(logs, origins, rejections, budget, sent)
 
-    def _requests(self, type_: type[Request], levels: Levels, body: bytes, encoding: Encoding, rejections: Rejections) -> Iterator[Request]:
-        """The request, in parts where it is large."""
+    def _requests(
+        self, type_: type[Request], levels: Levels, body: bytes, encoding: Encoding, rejections: Rejections, sent: dict[bytes, bytes]
+    ) -> Iterator[Request]:
+        """The request, in parts where it is large; ``sent`` has what was sent for items of the last part that had to be changed."""
         if encoding is Encoding.JSON:
             yield self._json.read(type_, body, rejections)
             return
         for part in parts(body, levels, self._shapes[type_.DESCRIPTOR.full_name]):
+            sent.clear()
             try:
-                request = type_.FromString(part)
+                request = self._parsed(type_, part, rejections, sent)
             except DecodeError as error:
                 raise InvalidArgument(f"the body of {len(body)} bytes is not a protobuf {type_.__name__}: {_cause(error)}") from error
             del part  # it may be as large as the body
             yield request
+
+    def _parsed(self, type_: type[Request], part: bytes, rejections: Rejections, sent: dict[bytes, bytes]) -> Request:
+        try:
+            return type_.FromString(part)
+        except DecodeError as error:
+            if "UTF-8" not in str(error):
+                raise
+            request, changed = self._repair.read(type_, part)
+            sent.update(changed)
+            rejections.add("invalid_text", "strings that are not UTF-8 are stored with U+FFFD in the place of what cannot be read", part, 0)
+            return request
 
 
 def _cause(error: DecodeError) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from google.protobuf.message import Message
@@ -18,9 +18,11 @@ CHUNK = 256
 class Rows:
     """Rows of a batch: tuples of most columns (one append an item), and the columns ``attributes`` and ``original`` beside them."""
 
-    __slots__ = ("_budget", "_row_bytes", "attributes", "originals", "rows")
+    __slots__ = ("_budget", "_row_bytes", "_sent", "attributes", "originals", "rows")
 
-    def __init__(self, budget: Budget, row_bytes: int) -> None:
+    def __init__(self, budget: Budget, row_bytes: int, sent: Mapping[bytes, bytes]) -> None:
+        """``sent``: of items under way that are not as they were sent, what they were."""
+        self._sent = sent
         self._budget = budget
         self._row_bytes = row_bytes
         self.rows: list[Row] = []
@@ -46,6 +48,9 @@ class Rows:
         for position in (*lossy, *replaced):
             original = originals[position] = items[position].SerializeToString()
             columns.written += len(original)
+        if self._sent:
+            for position, item in enumerate(items):
+                originals[position] = self._sent.get(item.SerializeToString(), originals[position])
         self.rows += rows
         self.attributes += texts
         self.originals += originals

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -32,10 +32,12 @@ _COLUMNS = (
 )
 
 
-def decode_logs(requests: Iterable[ExportLogsServiceRequest], origins: Origins, rejections: Rejections, budget: Budget) -> LogBatch:
+def decode_logs(
+    requests: Iterable[ExportLogsServiceRequest], origins: Origins, rejections: Rejections, budget: Budget, sent: Mapping[bytes, bytes]
+) -> LogBatch:
     """All log records of a request, which may come in parts."""
     batch = LogBatch(origins.resources, origins.scopes)
-    rows = Rows(budget, LOG_BYTES)
+    rows = Rows(budget, LOG_BYTES, sent)
     ordinal = 0
     for resource_logs in chain.from_iterable(request.resource_logs for request in requests):
         resource = origins.resource(resource_logs.resource, resource_logs.schema_url)

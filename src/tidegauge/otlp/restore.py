@@ -1,13 +1,15 @@
 """Stored columns back to the model: from JSON columns, and from ``original`` messages where these are not faithful.
 
-An ``original`` is the item's own OTLP message as it was sent; where a row has one, it counts and the columns do not.
+An ``original`` is the item's own OTLP message as it was sent; where a row has one, it counts and the columns do not. Strings in it that are
+not UTF-8 are restored as the columns have them, with U+FFFD in the place of what cannot be read: ``original`` alone holds the bytes sent.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeVar
 
+from google.protobuf.message import DecodeError, Message
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope, KeyValueList
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord as LogRecordMessage
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Exemplar as ExemplarMessage
@@ -16,7 +18,10 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
 
 from tidegauge.model.attributes import AnyValue, KeyValues
 from tidegauge.model.records import Resource, Scope, SpanEvent, SpanLink
+from tidegauge.otlp.utf8 import Repair
 from tidegauge.otlp.values import model_pairs, model_value
+
+Item = TypeVar("Item", bound=Message)
 
 
 class SpanFields(TypedDict):
@@ -69,7 +74,7 @@ class ExemplarFields(TypedDict):
 
 def restore_span(original: bytes) -> SpanFields:
     """A span from its Span message: ``Span(**restore_span(original), application=…, resource=…, scope=…)``."""
-    span = SpanMessage.FromString(original)
+    span = _parsed(SpanMessage, original)
     return SpanFields(
         trace_id=span.trace_id.hex(),
         span_id=span.span_id.hex(),
@@ -93,7 +98,7 @@ def restore_span(original: bytes) -> SpanFields:
 
 def restore_log(original: bytes) -> LogFields:
     """A log record from its LogRecord message."""
-    record = LogRecordMessage.FromString(original)
+    record = _parsed(LogRecordMessage, original)
     return LogFields(
         time_unix_nano=record.time_unix_nano,
         observed_time_unix_nano=record.observed_time_unix_nano,
@@ -173,6 +178,13 @@ def links_from_json(column: Sequence[Mapping[str, Any]] | None) -> tuple[SpanLin
         )
         for link in column or ()
     )
+
+
+def _parsed(type_: type[Item], original: bytes) -> Item:
+    try:
+        return type_.FromString(original)
+    except DecodeError:
+        return Repair(type_).read(type_, original)[0]
 
 
 def _from_json(value: Any) -> AnyValue:

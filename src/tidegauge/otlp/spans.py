@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -36,10 +36,12 @@ _COLUMNS = (
 )
 
 
-def decode_spans(requests: Iterable[ExportTraceServiceRequest], origins: Origins, rejections: Rejections, budget: Budget) -> SpanBatch:
+def decode_spans(
+    requests: Iterable[ExportTraceServiceRequest], origins: Origins, rejections: Rejections, budget: Budget, sent: Mapping[bytes, bytes]
+) -> SpanBatch:
     """All spans of a request, which may come in parts."""
     batch = SpanBatch(origins.resources, origins.scopes)
-    rows = Rows(budget, SPAN_BYTES)
+    rows = Rows(budget, SPAN_BYTES, sent)
     for resource_spans in chain.from_iterable(request.resource_spans for request in requests):
         resource = origins.resource(resource_spans.resource, resource_spans.schema_url)
         for scope_spans in resource_spans.scope_spans:

@@ -24,7 +24,7 @@ const resource = resourceFromAttributes({
 
 const tracers = new BasicTracerProvider({ resource, spanProcessors: [new BatchSpanProcessor(exporter("trace", "OTLPTraceExporter"))] });
 const attributes = {
-  string: "Grüße 👋", nul: "a\u0000b", empty: "", yes: true, no: false, int: 42, negative: -7, large: 2 ** 53 - 1, float: 0.1, tiny: 1e-300,
+  string: "Grüße 👋", nul: "a\u0000b", empty: "", yes: true, no: false, int: 42, negative: -7, large: 2 ** 53 - 1, float: 0.1, tiny: 1e-300, huge: 1e300,
   strings: ["a", "", "c"], ints: [1, 2], floats: [0.5, 1.5], booleans: [true, false], none: [],
 };
 const tracer = tracers.getTracer("acceptance", "2.0", { schemaUrl: "https://opentelemetry.io/schemas/1.37.0" });

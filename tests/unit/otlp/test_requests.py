@@ -58,7 +58,7 @@ def field(number: int, payload: bytes) -> bytes:
         (Signal.TRACES, b"\xff", "the body of 1 bytes is not a protobuf ExportTraceServiceRequest: Wire format was corrupt"),
         (Signal.METRICS, b"\x0a\x05a", "ExportMetricsServiceRequest: Wire format was corrupt"),
         (Signal.LOGS, b'{"resourceLogs":[]}', "ExportLogsServiceRequest"),
-        (Signal.TRACES, field(1, field(3, b"\xff")), "UTF-8"),
+        (Signal.TRACES, field(1, field(3, b"\xff") + b"\x12"), "Wire format was corrupt"),
         (Signal.TRACES, traces(good_span(1)).SerializeToString()[:-1], "Wire format was corrupt"),
     ],
 )
