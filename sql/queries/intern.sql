@@ -1,5 +1,9 @@
 -- Dictionaries: what is not there is added, then every id is read. Rows come sorted, so that two writers cannot wait for each other.
 
+-- name: epoch
+-- Dictionary rows that a cached id of an older epoch refers to may be gone. Reading it keeps a reset of the schema waiting.
+SELECT epoch FROM tidegauge.dictionary_epoch;
+
 -- name: add_applications
 INSERT INTO tidegauge.applications (tenant_id, namespace, name, environment)
 SELECT tenant_id, namespace, name, environment

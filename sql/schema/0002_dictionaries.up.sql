@@ -9,7 +9,8 @@ CREATE TABLE tidegauge.dictionary_epoch (
     epoch bigint NOT NULL,
     changed_at timestamptz NOT NULL DEFAULT now()
 );
-INSERT INTO tidegauge.dictionary_epoch (epoch) VALUES (0);
+-- Never the same twice, not even in a schema made anew: writers that know the ids of the old one notice.
+INSERT INTO tidegauge.dictionary_epoch (epoch) VALUES ((extract(epoch FROM clock_timestamp()) * 1000000)::bigint);
 
 CREATE TABLE tidegauge.applications (
     application_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

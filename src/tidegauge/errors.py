@@ -9,10 +9,13 @@
     │   ├── Unauthenticated         401  no or a wrong API token
     │   ├── NotFound                404
     │   ├── MethodNotAllowed        405
+    │   ├── RequestTimeout          408  a body that does not arrive
     │   ├── UnsupportedMediaType    415
     │   └── PayloadTooLarge         413  before or after decompression
     ├── Overloaded                  429  pending work is at its limit; retryable
     ├── Unavailable                 503  a dependency is away; retryable
+    │   ├── StatementTimeout             a statement ran into its limit
+    │   └── NotAsAGroup                  requests that only together cannot be stored
     ├── MigrationError              the database is not fit for us, or a revision failed; it is at the one before
     └── EmbeddedDatabaseError            the embedded database cannot start or broke
         ├── DataFolderInUse              another process holds the data folder
@@ -107,6 +110,14 @@ class MethodNotAllowed(RequestError):
         self.allowed = allowed
 
 
+class RequestTimeout(RequestError):
+    """The body did not arrive in time."""
+
+    http_status = 408
+    grpc_code = 4  # DEADLINE_EXCEEDED
+    title = "Request timeout"
+
+
 class UnsupportedMediaType(RequestError):
     """A Content-Type or Content-Encoding that this endpoint does not read."""
 
@@ -156,6 +167,14 @@ class MigrationError(TidegaugeError):
 
     title = "Migration error"
     exit_code = 4
+
+
+class StatementTimeout(Unavailable):
+    """A statement ran into its time limit and was ended."""
+
+
+class NotAsAGroup(Unavailable):
+    """Requests could not be stored together; one by one those that are not to blame can."""
 
 
 class EmbeddedDatabaseError(TidegaugeError):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from hashlib import blake2b
-from uuid import UUID
+from operator import or_
+from uuid import UUID, uuid4
 
+from tidegauge.ingest.admission import Share
 from tidegauge.ingest.limits import TimeLimits, enforce
 from tidegauge.ingest.writer import Writer
-from tidegauge.model.batch import Signal
+from tidegauge.model.batch import Batch, LogBatch, Signal
 from tidegauge.otlp.budget import Budget
 from tidegauge.otlp.decode import Decoder
 from tidegauge.otlp.encoding import Encoding
@@ -48,8 +50,8 @@ class Ingestor:
         self._decodes = asyncio.Semaphore(_DECODES)
         self._large = asyncio.Lock()
 
-    async def ingest(self, received: Received) -> IngestOutcome:
-        """Store a request; returns after it is durable.
+    async def ingest(self, received: Received, share: Share | None = None) -> IngestOutcome:
+        """Store a request; returns after it is durable. ``share`` is what its body holds already, where it was admitted as it came.
 
         Raises:
             InvalidArgument: the body cannot be read.
@@ -58,16 +60,25 @@ class Ingestor:
             Unavailable: the store is away.
 
         """
-        size = len(received.body)
-        budget = Budget(size)
-        with self._writer.admitted(size):
+        with nullcontext(share) if share is not None else self.admission() as held:
+            size = len(received.body)
+            budget = Budget(size)
+            held.hold(size)
             request = await self._decoded(received, budget)
-        if not len(request.batch) and not request.batch.rejections:
-            # Empty requests succeed, and nothing is worth an entry in the ledger.
-            return IngestOutcome(0, "")
-        # Nothing has run in between: what was admitted still is, unless its rows are far larger than its body.
-        with self._writer.admitted(max(size, budget.used // _ROWS_FACTOR)):
+            if not len(request.batch) and not request.batch.rejections:
+                # Empty requests succeed, and nothing is worth an entry in the ledger.
+                return IngestOutcome(0, "")
+            held.hold(max(size, budget.used // _ROWS_FACTOR))
             return await self._writer.write(request)
+
+    def admission(self) -> AbstractContextManager[Share]:
+        """A request's share of the pending bytes, to be opened before its body is read.
+
+        Raises:
+            Unavailable: the server is shutting down.
+
+        """
+        return self._writer.admission()
 
     async def _decoded(self, received: Received, budget: Budget) -> IngestRequest:
         size = len(received.body)
@@ -84,9 +95,19 @@ class Ingestor:
             tenant_id=received.tenant_id,
             signal=received.signal,
             endpoint=received.endpoint,
-            digest=UUID(bytes=blake2b(received.body, digest_size=16).digest()),
-            recognised=True,
+            digest=_digest(received.body) if _has_times(batch) else uuid4(),
             batch=batch,
             received_at_unix_nano=now_ns,
             bytes=len(received.body),
         )
+
+
+def _digest(body: bytes) -> UUID:
+    return UUID(bytes=blake2b(body, digest_size=16).digest())
+
+
+def _has_times(batch: Batch) -> bool:
+    """Whether every item carries its own time. Only then are equal bytes a resend: two equal records without any are two records."""
+    if not isinstance(batch, LogBatch):
+        return True
+    return all(map(or_, batch.time_unix_nano, batch.observed_time_unix_nano))

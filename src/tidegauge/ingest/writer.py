@@ -7,6 +7,7 @@ a request is answered only after the transaction that holds it has committed.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,10 +15,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Self
 
-from tidegauge.errors import Overloaded, TidegaugeError, Unavailable
+from tidegauge.errors import NotAsAGroup, TidegaugeError, Unavailable
+from tidegauge.ingest.admission import PendingBytes, Share
 from tidegauge.storage.interface import IngestOutcome, IngestRequest, IngestStore
 
 _PROBE_SECONDS = 0.5
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
@@ -30,18 +33,18 @@ class _Waiting:
 class Writer:
     """Stores requests in groups. Used as an async context manager: leaving it commits what waits, then ends.
 
-    ``max_pending_bytes`` counts decompressed bytes from admission to answer.
+    ``max_pending_bytes`` counts bytes from admission to answer; ``commit_timeout`` bounds how long a request waits for its commit, and so
+    how long leaving takes.
     """
 
     def __init__(
         self, store: IngestStore, *, max_pending_bytes: int, group_max_rows: int, group_max_bytes: int, commit_timeout: timedelta
     ) -> None:
         self._store = store
-        self._max_pending_bytes = max_pending_bytes
         self._group_max_rows = group_max_rows
         self._group_max_bytes = group_max_bytes
         self._commit_timeout = commit_timeout.total_seconds()
-        self._pending_bytes = 0
+        self._pending = PendingBytes(max_pending_bytes)
         self._queue: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
         self._closing = False
@@ -60,34 +63,26 @@ class Writer:
 
     @property
     def pending_bytes(self) -> int:
-        """Decompressed bytes admitted and not yet answered."""
-        return self._pending_bytes
+        """Bytes admitted and not yet answered."""
+        return self._pending.total
 
     @property
     def quiet_seconds(self) -> float:
-        """Time since the last commit ended; 0 while something waits."""
-        return 0.0 if self._queue else asyncio.get_running_loop().time() - self._last_commit
+        """Time since the last commit ended; 0 while anything is pending."""
+        return 0.0 if self._pending.total else asyncio.get_running_loop().time() - self._last_commit
 
     @contextmanager
-    def admitted(self, size: int) -> Iterator[None]:
-        """Count ``size`` bytes as pending while the block runs.
+    def admission(self) -> Iterator[Share]:
+        """A request's share of the pending bytes; it holds more as more of the request arrives.
 
         Raises:
-            Overloaded: they would go beyond the limit, and something else is pending.
+            Unavailable: the server is shutting down.
 
         """
         if self._closing:
             raise Unavailable("the server is shutting down")
-        if self._pending_bytes and self._pending_bytes + size > self._max_pending_bytes:
-            raise Overloaded(
-                f"{self._pending_bytes} bytes are waiting for a commit, the limit is {self._max_pending_bytes}",
-                hint="send slower; TIDEGAUGE_INGEST_MAX_PENDING_BYTES sets the limit",
-            )
-        self._pending_bytes += size
-        try:
-            yield
-        finally:
-            self._pending_bytes -= size
+        with self._pending.share() as share:
+            yield share
 
     async def write(self, request: IngestRequest) -> IngestOutcome:
         """Store a request with others; returns after it is durable.
@@ -127,35 +122,51 @@ class Writer:
         return group
 
     async def _store_group(self, group: Sequence[_Waiting]) -> None:
-        if not group:
-            return
-        try:
-            outcomes = await self._commit(group)
-        except Unavailable as error:
-            _fail(group, error)
-        except Exception as error:  # noqa: BLE001 - whatever a request does to the store, the writer goes on with the next
-            if len(group) > 1:
-                # One of them is to blame; by itself it takes no neighbour with it.
-                for waiting in group:
-                    await self._store_group([waiting])
-            else:
-                _fail(group, error)
-        else:
-            for waiting, outcome in zip(group, outcomes, strict=True):
-                if not waiting.answer.done():
-                    waiting.answer.set_result(outcome)
+        """Answer every request of the group: stored, or why not. While the store is away it is asked again until each one's deadline.
 
-    async def _commit(self, group: Sequence[_Waiting]) -> Sequence[IngestOutcome]:
-        """Commit, and again while the store is away: the ledger tells whether a commit whose answer was lost had succeeded."""
-        loop = asyncio.get_running_loop()
-        deadline = min(waiting.deadline for waiting in group)
-        while True:
+        The ledger tells the store whether a commit whose answer was lost had succeeded.
+        """
+        clock = asyncio.get_running_loop().time
+        away = Unavailable("the commit took too long")
+        while group := _not_late(group, clock(), away):
             try:
-                return await self._store.commit([waiting.request for waiting in group])
-            except Unavailable:
-                if loop.time() + _PROBE_SECONDS > deadline:
-                    raise
+                async with asyncio.timeout_at(min(waiting.deadline for waiting in group)):
+                    outcomes = await self._store.commit([waiting.request for waiting in group])
+            except TimeoutError:
+                continue
+            except Unavailable as error:
+                away = error
+                if isinstance(error, NotAsAGroup) and len(group) > 1:
+                    await self._store_singly(group)
+                    return
                 await asyncio.sleep(_PROBE_SECONDS)
+            except Exception as error:
+                if len(group) > 1:
+                    # One of them is to blame; by itself it takes no neighbour with it.
+                    await self._store_singly(group)
+                    return
+                _logger.exception("a request could not be stored")
+                _fail(group, error)
+                return
+            else:
+                _answer(group, outcomes)
+                return
+
+    async def _store_singly(self, group: Sequence[_Waiting]) -> None:
+        for waiting in group:
+            await self._store_group([waiting])
+
+
+def _not_late(group: Sequence[_Waiting], now: float, error: Unavailable) -> list[_Waiting]:
+    """Those whose deadline is ahead; the others are told."""
+    _fail([waiting for waiting in group if waiting.deadline <= now], error)
+    return [waiting for waiting in group if waiting.deadline > now]
+
+
+def _answer(group: Sequence[_Waiting], outcomes: Sequence[IngestOutcome]) -> None:
+    for waiting, outcome in zip(group, outcomes, strict=True):
+        if not waiting.answer.done():
+            waiting.answer.set_result(outcome)
 
 
 def _fail(group: Sequence[_Waiting], error: Exception) -> None:

@@ -4,33 +4,47 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from typing import Any, NoReturn
 
-from tidegauge.errors import InvalidArgument, PayloadTooLarge, UnsupportedMediaType
+from tidegauge.errors import InvalidArgument, PayloadTooLarge, RequestTimeout, UnsupportedMediaType
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 _GZIP = 16 + zlib.MAX_WBITS
 _THREAD_BYTES = 1 << 18
 # Of a body that is too large this much is read and thrown away, so that the client reads our answer and not a broken pipe.
 _DRAIN_FACTOR = 4
+# An SDK gives up after 10 s; who takes longer only holds memory.
+_READ_SECONDS = 30
+_STEP_BYTES = 4 << 20
+Hold = Callable[[int], None]
 
 
 class ClientGone(Exception):
     """The client went away before its body was whole; there is nobody to answer."""
 
 
-async def read(receive: Receive, content_length: str | None, limit: int) -> bytes:
-    """The whole body.
+async def read(receive: Receive, content_length: str | None, limit: int, hold: Hold) -> bytes:
+    """The whole body; ``hold`` is told how many bytes there are before more are read.
 
     Raises:
         PayloadTooLarge: it is over ``limit`` bytes.
+        RequestTimeout: it did not arrive within 30 s.
         ClientGone: it did not arrive whole.
 
     """
-    size = 0
     declared = int(content_length) if content_length is not None and content_length.isdigit() else 0
-    too_large = declared > limit
+    try:
+        async with asyncio.timeout(_READ_SECONDS):
+            if declared > limit:
+                await _drain(receive, limit, 0)
+            return await _read(receive, limit, hold)
+    except TimeoutError:
+        raise RequestTimeout(f"the body did not arrive within {_READ_SECONDS} s", hint="send smaller batches, or compress them") from None
+
+
+async def _read(receive: Receive, limit: int, hold: Hold) -> bytes:
+    size = 0
     parts: list[bytes] = []
     while True:
         message = await receive()
@@ -38,20 +52,30 @@ async def read(receive: Receive, content_length: str | None, limit: int) -> byte
             raise ClientGone
         part = message.get("body", b"")
         size += len(part)
-        if size > limit and not too_large:
-            too_large = True
+        more = message.get("more_body", False)
+        if size > limit:
             parts.clear()
-        if not too_large and part:
+            await _drain(receive, limit, size, more=more)
+        if part:
+            hold(size)
             parts.append(part)
-        if not message.get("more_body", False) or size > limit * _DRAIN_FACTOR:
-            break
-    if too_large:
-        raise PayloadTooLarge(f"the body has more than {limit} bytes", hint="send smaller batches")
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+        if not more:
+            return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-async def decompressed(body: bytes, content_encoding: str, limit: int) -> bytes:
-    """The body without its Content-Encoding (RFC 9110, section 8.4): identity or gzip.
+async def _drain(receive: Receive, limit: int, size: int, *, more: bool = True) -> NoReturn:
+    """Read and throw away, within bounds, then refuse."""
+    while more and size <= limit * _DRAIN_FACTOR:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        size += len(message.get("body", b""))
+        more = message.get("more_body", False)
+    raise PayloadTooLarge(f"the body has more than {limit} bytes", hint="send smaller batches")
+
+
+async def decompressed(body: bytes, content_encoding: str, limit: int, hold: Hold) -> bytes:
+    """The body without its Content-Encoding (RFC 9110, section 8.4): identity or gzip; ``hold`` is told what both take.
 
     Raises:
         UnsupportedMediaType: another encoding.
@@ -63,31 +87,59 @@ async def decompressed(body: bytes, content_encoding: str, limit: int) -> bytes:
         case "" | "identity" | "none":
             return body
         case "gzip" | "x-gzip":
-            if len(body) > _THREAD_BYTES:
-                return await asyncio.to_thread(gunzip, body, limit)
-            return gunzip(body, limit)
+            return await _gunzip(body, limit, hold)
         case other:
             raise UnsupportedMediaType(f"Content-Encoding {other[:100]!r} is not supported", hint="send gzip or identity")
 
 
-def gunzip(body: bytes, limit: int) -> bytes:
-    """Decompress gzip (RFC 1952, any number of members) to at most ``limit`` bytes."""
+async def _gunzip(body: bytes, limit: int, hold: Hold) -> bytes:
+    """Decompress gzip (RFC 1952, any number of members), a step at a time so that what it takes is known before it is taken."""
     parts: list[bytes] = []
     size = 0
-    rest = body
-    try:
-        while True:
-            stream = zlib.decompressobj(_GZIP)
-            part = stream.decompress(rest, limit - size + 1)
-            size += len(part)
-            if size > limit:
-                raise PayloadTooLarge(f"the body has more than {limit} bytes after decompression", hint="send smaller batches")
-            parts.append(part)
-            if not stream.eof:
-                raise InvalidArgument("the gzip body ends too early", hint="is it cut off?")
-            rest = stream.unused_data
-            if not rest:
-                break
-    except zlib.error as error:
-        raise InvalidArgument(f"the body is not gzip: {error}") from error
+    for step in gunzip_steps(body, limit):
+        # zlib works without Python's lock: a large body is decompressed beside everything else.
+        part = await asyncio.to_thread(step) if len(body) > _THREAD_BYTES else step()
+        size += len(part)
+        hold(len(body) + size)
+        parts.append(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def gunzip_steps(body: bytes, limit: int) -> Iterator[Callable[[], bytes]]:
+    """Functions to be called in turn, each once: each gives at most 4 MiB more of the decompressed body.
+
+    Raises (where iterated or called):
+        InvalidArgument: it is not whole and sound gzip.
+        PayloadTooLarge: it is over ``limit`` bytes when decompressed.
+
+    """
+    stream = _Members(body, limit)
+    while not stream.ended:
+        yield stream.step
+
+
+class _Members:
+    def __init__(self, body: bytes, limit: int) -> None:
+        self.ended = False
+        self._rest = body
+        self._left = limit
+        self._limit = limit
+        self._stream = zlib.decompressobj(_GZIP)
+
+    def step(self) -> bytes:
+        try:
+            part = self._stream.decompress(self._rest, min(_STEP_BYTES, self._left + 1))
+        except zlib.error as error:
+            raise InvalidArgument(f"the body is not gzip: {error}") from error
+        self._left -= len(part)
+        if self._left < 0:
+            raise PayloadTooLarge(f"the body has more than {self._limit} bytes after decompression", hint="send smaller batches")
+        if self._stream.eof:
+            self._rest = self._stream.unused_data
+            self.ended = not self._rest
+            self._stream = zlib.decompressobj(_GZIP)
+        else:
+            self._rest = self._stream.unconsumed_tail
+            if not self._rest and not part:
+                raise InvalidArgument("the gzip body ends too early", hint="is it cut off?")
+        return part

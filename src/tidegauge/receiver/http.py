@@ -73,15 +73,20 @@ class OtlpHttp:
         if scope["method"] != "POST":
             raise MethodNotAllowed(f"{scope['method']} is not allowed here", hint="OTLP is sent by POST", allowed="POST")
         length = headers.get(b"content-length")
-        body = await read(receive, length.decode("latin-1") if length is not None else None, self._max_body_bytes)
-        if encoding is None:
-            given = headers.get(b"content-type", b"").decode("latin-1")[:100]
-            raise UnsupportedMediaType(f"Content-Type {given!r} is not supported", hint="send application/x-protobuf or application/json")
-        body = await decompressed(body, headers.get(b"content-encoding", b"").decode("latin-1"), self._max_body_bytes)
-        if not body and encoding is Encoding.JSON:
-            raise InvalidArgument("the body is empty", hint="the smallest JSON request is {}")
-        received = Received(tenant_id=0, signal=signal, endpoint=scope["path"], encoding=encoding, body=body)
-        return signal, encoding, await self._ingestor.ingest(received)
+        # Bytes count from the first one: many slow uploads hold as much memory as a few large ones.
+        with self._ingestor.admission() as share:
+            body = await read(receive, length.decode("latin-1") if length is not None else None, self._max_body_bytes, share.hold)
+            if encoding is None:
+                given = headers.get(b"content-type", b"").decode("latin-1")[:100]
+                raise UnsupportedMediaType(
+                    f"Content-Type {given!r} is not supported", hint="send application/x-protobuf or application/json"
+                )
+            coding = headers.get(b"content-encoding", b"").decode("latin-1")
+            body = await decompressed(body, coding, self._max_body_bytes, share.hold)
+            if not body and encoding is Encoding.JSON:
+                raise InvalidArgument("the body is empty", hint="the smallest JSON request is {}")
+            received = Received(tenant_id=0, signal=signal, endpoint=scope["path"], encoding=encoding, body=body)
+            return signal, encoding, await self._ingestor.ingest(received, share)
 
 
 def refusal(error: Unauthenticated, scope: Scope) -> tuple[str, bytes]:

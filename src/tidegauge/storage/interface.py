@@ -21,14 +21,13 @@ Row = TypeVar("Row", covariant=True)
 class IngestRequest:
     """A decoded request ready to be stored. (tenant_id, signal, endpoint, digest) is its key in the ledger.
 
-    ``recognised`` says whether a byte-identical resend is to be matched; ``bytes`` is its size before decoding.
+    ``digest`` is the body's, or a random one where equal bytes are not the same request; ``bytes`` is its size before decoding.
     """
 
     tenant_id: int
     signal: Signal
     endpoint: str
     digest: UUID
-    recognised: bool
     batch: Batch
     received_at_unix_nano: int
     bytes: int
@@ -50,7 +49,12 @@ class IngestStore(Protocol):
         """Store the requests in one transaction and return one outcome each, in order. Returns only after they are durable.
 
         A request whose key is in the ledger already is not stored again; its outcome is that of the first time. Either all other
-        requests are stored or, with an exception, none.
+        requests are stored or, with an exception, none (or their answer was lost: the same again tells).
+
+        Raises:
+            NotAsAGroup: some of the requests keep the others from being stored.
+            Unavailable: the store is away.
+
         """
         ...
 

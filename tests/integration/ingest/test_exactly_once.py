@@ -99,6 +99,41 @@ async def test_equal_bytes_of_two_signals_are_two_requests(
         assert await cursor.fetchone() == (1,)
 
 
+@pytest.mark.parametrize(("times", "stored"), [({}, 3), ({"observed_time_unix_nano": 1}, 1), ({"time_unix_nano": 1}, 1)], ids=str)
+async def test_equal_logs_are_a_resend_only_where_they_carry_their_time(
+    database: TestDatabase, ingestors: tuple[Ingestor, Ingestor], now_ns: int, times: dict[str, int], stored: int
+) -> None:
+    logs = ExportLogsServiceRequest()
+    fields = dict.fromkeys(times, now_ns)
+    record = logs.resource_logs.add().scope_logs.add().log_records.add(**fields)
+    record.body.string_value = f"said again {now_ns}"
+    for ingestor in (*ingestors, ingestors[0]):
+        assert (await ingestor.ingest(received(logs.SerializeToString(), Signal.LOGS))).rejected == 0
+    async with await psycopg.AsyncConnection.connect(database.owner_dsn, prepare_threshold=None) as connection:
+        cursor = await connection.execute("SELECT count(*) FROM tidegauge.logs WHERE body = %s", (f"said again {now_ns}",))
+        assert await cursor.fetchone() == (stored,)
+
+
+async def test_ids_of_a_schema_that_was_made_anew_are_not_used(
+    database: TestDatabase, ingestors: tuple[Ingestor, Ingestor], now_ns: int
+) -> None:
+    """What `db reset` does beside a running server: dictionary rows go, and their ids come again for others."""
+    await ingestors[0].ingest(received(trace_request("known before", now_ns, 1)[0]))
+    async with await psycopg.AsyncConnection.connect(database.owner_dsn, prepare_threshold=None, autocommit=True) as connection:
+        await connection.execute("UPDATE tidegauge.applications SET name = 'somebody else' WHERE name = 'known before'")
+        await connection.execute(
+            'UPDATE tidegauge.resources SET identity = gen_random_uuid() WHERE attributes @> \'{"service.name": "known before"}\''
+        )
+        await connection.execute("UPDATE tidegauge.dictionary_epoch SET epoch = epoch + 1")
+        body, trace_id = trace_request("known before", now_ns + 1, 1)
+        assert (await ingestors[0].ingest(received(body))).rejected == 0
+        cursor = await connection.execute(
+            "SELECT a.name FROM tidegauge.traces t JOIN tidegauge.applications a USING (application_id) WHERE trace_id = %s",
+            (uuid.UUID(bytes=trace_id),),
+        )
+        assert await cursor.fetchone() == ("known before",)
+
+
 @pytest.mark.parametrize(
     ("offset", "reason"), [(timedelta(days=-31), "too_old"), (timedelta(hours=1), "too_far_ahead")], ids=["too old", "too far ahead"]
 )

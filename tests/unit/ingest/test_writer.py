@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from tidegauge.errors import Overloaded, TidegaugeError, Unavailable
+from tidegauge.errors import NotAsAGroup, Overloaded, TidegaugeError, Unavailable
 from tidegauge.ingest.writer import Writer
 from tidegauge.model.batch import Signal, SpanBatch
 from tidegauge.storage.interface import IngestOutcome, IngestRequest
@@ -43,7 +43,7 @@ class Store:
 
 def request(name: str, size: int = 10, rows: int = 1) -> IngestRequest:
     batch = SpanBatch(trace_id=[bytes(16)] * rows)
-    return IngestRequest(0, Signal.TRACES, name, uuid.uuid4(), True, batch, 0, size)
+    return IngestRequest(0, Signal.TRACES, name, uuid.uuid4(), batch, 0, size)
 
 
 def writer(store: Store, **options: object) -> Writer:
@@ -85,18 +85,25 @@ async def test_a_group_is_bounded_by_rows_and_bytes_and_one_large_request_still_
 
 async def test_pending_bytes_are_bounded_and_freed() -> None:
     running = writer(Store())
-    with running.admitted(60):
-        with pytest.raises(Overloaded) as caught, running.admitted(60):
-            pass
-        assert caught.value.http_status == 429
-        with running.admitted(40):
+    with running.admission() as first:
+        first.hold(60)
+        with running.admission() as second:
+            second.hold(40)
+            with pytest.raises(Overloaded) as caught:
+                second.hold(41)
+            assert caught.value.http_status == 429
             assert running.pending_bytes == 100
+        first.hold(100)
     assert running.pending_bytes == 0
 
 
 async def test_a_request_above_the_whole_limit_is_admitted_when_nothing_else_waits() -> None:
-    with (running := writer(Store())).admitted(5000):
+    running = writer(Store())
+    with running.admission() as share:
+        share.hold(5000)
         assert running.pending_bytes == 5000
+        with pytest.raises(Overloaded), running.admission() as other:
+            other.hold(1)
 
 
 async def test_a_request_that_breaks_the_store_takes_no_neighbour_with_it() -> None:
@@ -127,12 +134,46 @@ async def test_a_store_that_comes_back_is_tried_again_unseen() -> None:
 async def test_a_store_that_stays_away_is_told_after_the_commit_timeout() -> None:
     store = Store()
     store.failures = [Unavailable("away") for _ in range(100)]
-    async with writer(store, commit_timeout=timedelta(milliseconds=1)) as running:
+    async with writer(store, commit_timeout=timedelta(seconds=0.3)) as running:
         with pytest.raises(Unavailable) as caught:
             await running.write(request("late"))
         assert caught.value.http_status == 503
         store.failures.clear()
         assert (await running.write(request("next"))).message == "next"
+
+
+async def test_a_commit_that_never_returns_is_given_up_at_the_deadline() -> None:
+    store = Store()
+    async with writer(store, commit_timeout=timedelta(seconds=0.3)) as running:
+        store.gate.clear()
+        with pytest.raises(Unavailable, match="took too long"):
+            await running.write(request("hung"))
+        store.gate.set()
+        assert (await running.write(request("next"))).message == "next"
+
+
+async def test_only_who_waited_too_long_is_told_so() -> None:
+    store = Store()
+    async with writer(store, commit_timeout=timedelta(seconds=0.3)) as running:
+        store.gate.clear()
+        early = asyncio.create_task(running.write(request("early")))
+        await store.entered.wait()
+        loop = asyncio.get_running_loop()
+        late = asyncio.create_task(running.write(request("late")))
+        loop.call_later(0.35, store.gate.set)
+        with pytest.raises(Unavailable):
+            await early
+        late.cancel()
+        assert (await running.write(request("fresh"))).message == "fresh"
+
+
+async def test_requests_that_keep_each_other_out_go_one_by_one() -> None:
+    store = Store()
+    store.failures = [NotAsAGroup("contended")]
+    async with writer(store) as running:
+        outcomes = await asyncio.gather(*(running.write(request(name)) for name in "abc"))
+    assert [outcome.message for outcome in outcomes] == ["a", "b", "c"]
+    assert store.groups == [["a"], ["b"], ["c"]]
 
 
 async def test_what_waits_is_committed_before_the_end_and_nothing_is_taken_after() -> None:
@@ -144,7 +185,7 @@ async def test_what_waits_is_committed_before_the_end_and_nothing_is_taken_after
         await store.entered.wait()
         store.gate.set()
     assert {(await task).message for task in tasks} == {"a", "b"}
-    with pytest.raises(Unavailable), running.admitted(1):
+    with pytest.raises(Unavailable), running.admission():
         pass
 
 

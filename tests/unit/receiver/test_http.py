@@ -69,7 +69,7 @@ def store() -> Store:
 
 @pytest_asyncio.fixture
 async def writer(store: Store) -> AsyncIterator[Writer]:
-    writer = Writer(store, max_pending_bytes=LIMIT, group_max_rows=100, group_max_bytes=LIMIT, commit_timeout=timedelta(milliseconds=1))
+    writer = Writer(store, max_pending_bytes=LIMIT, group_max_rows=100, group_max_bytes=LIMIT, commit_timeout=timedelta(seconds=1))
     async with writer:
         yield writer
 

@@ -9,10 +9,11 @@ from typing import Self
 
 import psycopg
 from psycopg import AsyncConnection
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from tidegauge.errors import Unavailable
+from tidegauge.errors import StatementTimeout, Unavailable
 from tidegauge.storage import sqlfiles
 from tidegauge.storage.postgres.capabilities import Capabilities, from_facts
 
@@ -38,15 +39,26 @@ class Database:
         }
         self._connect_timeout = connect_timeout
         self._pool = AsyncConnectionPool(
-            dsn,
+            make_conninfo(dsn, **{name: value for name, value in self._connection_defaults().items() if name not in conninfo_to_dict(dsn)}),
             min_size=1,
             max_size=pool_size,
             open=False,
             timeout=connect_timeout.total_seconds(),
             # A named statement would outlive its client on the embedded database; pgbouncer does not like them either.
-            kwargs={"prepare_threshold": None, "autocommit": True, "application_name": "tidegauge", "connect_timeout": 5},
+            kwargs={"prepare_threshold": None, "autocommit": True},
             check=self._check,
         )
+
+    def _connection_defaults(self) -> dict[str, str]:
+        """What a DSN that says nothing else gets: a peer that vanished without a word is noticed within half a minute."""
+        return {
+            "application_name": "tidegauge",
+            "connect_timeout": str(max(2, round(self._connect_timeout.total_seconds()))),
+            "keepalives_idle": "10",
+            "keepalives_interval": "5",
+            "keepalives_count": "3",
+            "tcp_user_timeout": "20000",
+        }
 
     async def __aenter__(self) -> Self:
         await self._pool.open()
@@ -159,7 +171,7 @@ class Database:
         try:
             yield
         except psycopg.errors.QueryCanceled as error:
-            raise Unavailable("a statement ran into its time limit", hint="ask for a shorter time range") from error
+            raise StatementTimeout("a statement ran into its time limit", hint="ask for a shorter time range") from error
         except psycopg.OperationalError as error:
             if error.sqlstate is None or error.sqlstate in _AWAY:
                 raise Unavailable("the database is away") from error

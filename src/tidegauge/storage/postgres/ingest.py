@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -11,17 +14,20 @@ from uuid import UUID
 import psycopg
 from psycopg import AsyncConnection
 
-from tidegauge.errors import Unavailable
+from tidegauge.errors import NotAsAGroup, StatementTimeout, Unavailable
 from tidegauge.model.batch import LogBatch, MetricBatch, Rejection, SpanBatch
 from tidegauge.model.selecting import Row, rows, select
 from tidegauge.storage import sqlfiles
 from tidegauge.storage.interface import IngestOutcome, IngestRequest
 from tidegauge.storage.postgres import copy
 from tidegauge.storage.postgres.database import Database
-from tidegauge.storage.postgres.intern import Dictionaries, Interned
+from tidegauge.storage.postgres.intern import Dictionaries, Interned, StaleIds
 
+_logger = logging.getLogger(__name__)
 _Key = tuple[UUID, int, int, str]
-_ATTEMPTS = 5
+_ATTEMPTS = 3
+_PAUSE_SECONDS = 0.02
+_IN_THE_WAY = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, psycopg.errors.LockNotAvailable)
 # Enough to find dozens of bad rows among thousands, and an end for a request of nothing but bad ones, which holds up all others: what
 # is not cleared by then is refused with them.
 _TRIALS = 512
@@ -51,19 +57,31 @@ class PostgresIngestStore:
         """See :meth:`tidegauge.storage.interface.IngestStore.commit`."""
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                return await self._commit(requests)
-            except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, psycopg.errors.LockNotAvailable) as error:
+                return await self._attempt(requests)
+            except _IN_THE_WAY as error:
                 # Another writer was in the way: the same again succeeds, and nobody needs to see it.
                 if attempt == _ATTEMPTS:
-                    raise Unavailable("other writers are in the way", hint="too many writers on the same requests") from error
+                    raise NotAsAGroup("other writers are in the way", hint="too many writers on the same requests") from error
+                await asyncio.sleep(random.uniform(0.5, 1.5) * _PAUSE_SECONDS * attempt)  # noqa: S311 - jitter
+            except StaleIds:
+                self._dictionaries.forget()
+            except StatementTimeout as error:
+                raise NotAsAGroup(error.message, hint="the group may be too large") from error
             except psycopg.Error as error:
-                if not _is_refusal(error):
-                    raise
-                if len(requests) == 1:
-                    return await self._commit([await self._without_refused(requests[0])])
-                # One of them is to blame; by itself it takes no neighbour with it.
-                return [outcome for request in requests for outcome in await self.commit([request])]
-        raise AssertionError("unreachable")
+                # Disk full, read-only after a fail-over, out of memory, …: none of it is the clients' doing, who must send again.
+                _logger.error("the database cannot store: %s", error)
+                raise Unavailable("the database cannot store at the moment") from error
+        raise Unavailable("the dictionaries keep changing", hint="is the database being reset again and again?")
+
+    async def _attempt(self, requests: Sequence[IngestRequest]) -> Sequence[IngestOutcome]:
+        try:
+            return await self._commit(requests)
+        except psycopg.Error as error:
+            if not _is_refusal(error):
+                raise
+            if len(requests) > 1:
+                raise NotAsAGroup("the database refuses one of the requests") from error
+        return await self._commit([await self._without_refused(requests[0])])
 
     async def _without_refused(self, request: IngestRequest) -> IngestRequest:
         """The request without the rows that the database refuses, found by halving, and a rejection for each reason."""
@@ -103,6 +121,7 @@ class PostgresIngestStore:
         unique = list(first.values())
         interned = await self._dictionaries.intern(unique)
         async with self._database.writing() as connection:
+            await self._dictionaries.check(connection)
             known = await self._known(connection, first)
             new = [(request, ids) for request, ids in zip(unique, interned, strict=True) if _key(request) not in known]
             if new:

@@ -44,6 +44,10 @@ class IdCache(Generic[Id]):
         found = ((key, self._ids.get(key)) for key in keys)
         return {key: entry[0] for key, entry in found if entry is not None and entry[1] == hour}
 
+    def clear(self) -> None:
+        """Forget all."""
+        self._ids.clear()
+
     def put(self, ids: Mapping[Key, Id], hour: int) -> None:
         """Remember ids."""
         if len(self._ids) + len(ids) > self._limit:
@@ -51,8 +55,15 @@ class IdCache(Generic[Id]):
         self._ids.update((key, (value, hour)) for key, value in ids.items())
 
 
+class StaleIds(Exception):
+    """Dictionary rows were deleted since ids were cached, by a collection or a reset of the schema."""
+
+
 class Dictionaries:
-    """Turns the dictionary entries of requests into ids."""
+    """Turns the dictionary entries of requests into ids.
+
+    Cached ids are of an epoch (``tidegauge.dictionary_epoch``): a transaction that uses them calls :meth:`check` first.
+    """
 
     def __init__(self, database: Database, now_ns: Callable[[], int], *, cache_limit: int = 200_000) -> None:
         self._database = database
@@ -63,6 +74,31 @@ class Dictionaries:
         self._series: IdCache[int] = IdCache(cache_limit)
         self._metadata: dict[tuple[int, int, str, str, str], MetadataEntry] = {}
         self._metadata_limit = cache_limit
+        self._epoch: int | None = None
+
+    def forget(self) -> None:
+        """Empty the caches."""
+        for cache in (self._resources, self._scopes, self._series):
+            cache.clear()
+        self._metadata.clear()
+        self._epoch = None
+
+    async def check(self, connection: AsyncConnection) -> None:
+        """Hold the epoch until the end of the transaction.
+
+        Raises:
+            StaleIds: it is not the one of the cached ids: :meth:`forget` them and intern again.
+
+        """
+        epoch = await self._read_epoch(connection)
+        if self._epoch not in (None, epoch):
+            raise StaleIds
+        self._epoch = epoch
+
+    async def _read_epoch(self, connection: AsyncConnection) -> int:
+        row = await (await connection.execute(self._sql["epoch"])).fetchone()
+        assert row is not None
+        return int(row[0])
 
     async def intern(self, requests: Sequence[IngestRequest]) -> list[Interned]:
         """Ids for every entry of the requests' batches.
@@ -76,10 +112,14 @@ class Dictionaries:
         if known.complete and not self._new_metadata(requests, known):
             return known.interned()
         async with self._database.writing() as connection:
+            epoch = await self._read_epoch(connection)
+            if self._epoch not in (None, epoch):
+                raise StaleIds
             await self._add(connection, known)
             metadata = self._new_metadata(requests, known)
             if metadata:
                 await connection.execute(self._sql["put_metadata"], _columns(metadata, _METADATA_COLUMNS))
+        self._epoch = epoch
         # Only now: ids of a transaction that was rolled back must not stay in the caches.
         self._resources.put(known.resources, hour)
         self._scopes.put(known.scopes, hour)
