@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from difflib import get_close_matches
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -21,7 +22,6 @@ import platformdirs
 from dotenv import dotenv_values
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ByteSize,
     ConfigDict,
     Field,
@@ -33,6 +33,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from tidegauge.errors import ConfigurationError
+from tidegauge.units import Duration, Size, Timeout, format_duration, format_size
 
 PREFIX = "TIDEGAUGE_"
 ALIASES = {
@@ -42,25 +43,15 @@ ALIASES = {
 }
 # Kubernetes and Docker links inject these for a service named tidegauge (or tidegauge-…). No setting of ours ends like them.
 _INJECTED = re.compile(r"_SERVICE_HOST$|_SERVICE_PORT(_|$)|_PORT$|_PORT_\d+_(TCP|UDP)(_|$)|_ENV_|_NAME$")
-_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(us|ms|s|m|h|d|w)")
-
-
-def parse_duration(value: object) -> object:
-    """``"1h30m"`` → timedelta; anything else is left to pydantic (ISO 8601, seconds)."""
-    if isinstance(value, str):
-        text = value.strip().lower()
-        if text and _DURATION.sub("", text).strip() == "":
-            return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(text)))
-    return value
-
-
-Duration = Annotated[timedelta, BeforeValidator(parse_duration), Field(gt=timedelta(0))]
+# One name for one role: the embedded database creates the reader that migrations grant to, so that load() sets both.
+_INSTEAD = {"TIDEGAUGE_EMBEDDED_READER_ROLE": "TIDEGAUGE_DATABASE_READER_ROLE"}
 Day = timedelta(days=1)
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Role = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
 
 class ListenAddress(BaseModel):
@@ -76,14 +67,18 @@ class ListenAddress(BaseModel):
         if not isinstance(value, str | int):
             return value
         host, _, port = str(value).rpartition(":")
-        if not port.isdigit():
+        if not re.fullmatch(r"[0-9]{1,5}", port):
             raise ValueError("expected host:port, for example 127.0.0.1:4318")
         return {"host": host.strip("[]") or "127.0.0.1", "port": int(port)}
 
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach it."""
-        return self.host in {"localhost", "::1"} or self.host.startswith("127.")
+        try:
+            return self.host.lower() == "localhost" or ip_address(self.host).is_loopback
+        except ValueError:
+            # A name resolves to whatever its owner likes.
+            return False
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -97,6 +92,7 @@ class ApiSettings(_Section):
     )
     token: SecretStr | None = Field(None, description="bearer token for API and OTLP; needed on any address but loopback")
     insecure: bool = Field(False, description="serve a public address without a token")
+    query_timeout: Timeout = Field(timedelta(seconds=10), description="a statement of an API request is ended after")
     max_series: int = Field(1000, ge=1, description="most series in one answer")
     max_points: int = Field(11_000, ge=1, description="most points of a series in one answer")
     max_page: int = Field(1000, ge=1, le=10_000, description="most rows of a page")
@@ -114,22 +110,20 @@ class OtlpSettings(_Section):
     """The OTLP receivers."""
 
     listen: ListenAddress = Field(ListenAddress(host="127.0.0.1", port=4318), description="where OTLP over HTTP listens")
-    max_body_bytes: ByteSize = Field(ByteSize(64 << 20), ge=1024, description="of a request, also after decompression")
+    max_body_bytes: Size = Field(ByteSize(64 << 20), ge=1024, description="of a request, also after decompression")
 
 
 class DatabaseSettings(_Section):
     """A TimescaleDB server. Without a URL the embedded database is used."""
 
     url: SecretStr | None = Field(None, description="postgresql://…; owner of the schemas")
-    reader_role: str = Field("tidegauge_reader", pattern=r"^[a-z_][a-z0-9_]{0,62}$", description="role that may read the schema analytics")
+    reader_role: Role = Field("tidegauge_reader", description="role that may read the schema analytics")
     pool_size: int = Field(8, ge=2, le=200, description="most connections of a process")
-    connect_timeout: Duration = Field(timedelta(seconds=5), description="how long to wait for a connection")
-    statement_timeout: Duration = Field(
-        timedelta(seconds=30), description="a statement of ours is ended after; on a server a reader's, too"
-    )
-    lock_timeout: Duration = Field(timedelta(seconds=2), description="how long a statement of ours waits for a lock")
-    migration_lock_timeout: Duration = Field(timedelta(seconds=10), description="how long a migration waits for a table")
-    migration_statement_timeout: Duration = Field(timedelta(minutes=10), description="a statement of a migration is ended after")
+    connect_timeout: Timeout = Field(timedelta(seconds=5), description="how long to wait for a connection")
+    statement_timeout: Timeout = Field(timedelta(seconds=30), description="a statement of ours is ended after; on a server a reader's, too")
+    lock_timeout: Timeout = Field(timedelta(seconds=2), description="how long a statement of ours waits for a lock")
+    migration_lock_timeout: Timeout = Field(timedelta(seconds=10), description="how long a migration waits for a table")
+    migration_statement_timeout: Timeout = Field(timedelta(minutes=10), description="a statement of a migration is ended after")
 
     @field_validator("url")
     @classmethod
@@ -155,18 +149,20 @@ class EmbeddedSettings(_Section):
         description="folder of the npm packages; may be deleted",
     )
     port: int = Field(0, ge=0, le=65535, description="0: a free one, the same as last time where possible")
-    statement_timeout_seconds: float = Field(30, gt=0, description="the owner's statements are ended after")
-    reader_statement_timeout_seconds: float = Field(10, gt=0, description="readers' statements are ended after")
-    idle_in_transaction_timeout_seconds: float = Field(10, gt=0, description="an open transaction in which nothing happens is ended after")
-    result_bytes_limit: ByteSize = Field(ByteSize(256 << 20), ge=1 << 16, description="of one statement's result")
-    reader_result_bytes_limit: ByteSize = Field(ByteSize(64 << 20), ge=1 << 16, description="of one reader's statement's result")
-    copy_bytes_limit: ByteSize = Field(ByteSize(256 << 20), ge=1 << 16, description="of one COPY FROM STDIN")
+    statement_timeout_seconds: Seconds = Field(30, description="the owner's statements are ended after")
+    reader_statement_timeout_seconds: Seconds = Field(10, description="readers' statements are ended after")
+    transaction_timeout_seconds: Seconds = Field(30, description="the owner's transactions are ended after, while others wait")
+    reader_transaction_timeout_seconds: Seconds = Field(15, description="readers' transactions are ended after, while others wait")
+    idle_in_transaction_timeout_seconds: Seconds = Field(10, description="an open transaction in which nothing happens is ended after")
+    result_bytes_limit: Size = Field(ByteSize(256 << 20), ge=1 << 16, description="of one statement's result")
+    reader_result_bytes_limit: Size = Field(ByteSize(64 << 20), ge=1 << 16, description="of one reader's statement's result")
+    copy_bytes_limit: Size = Field(ByteSize(256 << 20), ge=1 << 16, description="of one COPY FROM STDIN")
     max_connections: int = Field(64, ge=4, le=1000, description="most clients at a time")
-    checkpoint_wal_bytes: ByteSize = Field(ByteSize(64 << 20), ge=1 << 20, description="a checkpoint follows so much of write-ahead log")
-    checkpoint_seconds: float = Field(60, gt=0, description="a checkpoint follows after so long, where anything was written")
-    owner_role: str = Field("tidegauge", pattern=r"^[a-z_][a-z0-9_]{0,62}$", description="role that owns everything")
-    reader_role: str = Field("tidegauge_reader", pattern=r"^[a-z_][a-z0-9_]{0,62}$", description="role that may only read")
-    database: str = Field("tidegauge", pattern=r"^[a-z_][a-z0-9_]{0,62}$", description="name of the database")
+    checkpoint_wal_bytes: Size = Field(ByteSize(64 << 20), ge=1 << 20, description="a checkpoint follows so much of write-ahead log")
+    checkpoint_seconds: Seconds = Field(60, description="a checkpoint follows after so long, where anything was written")
+    owner_role: Role = Field("tidegauge", description="role that owns everything")
+    reader_role: Role = Field("tidegauge_reader", description="role that may only read; DatabaseSettings.reader_role")
+    database: Role = Field("tidegauge", description="name of the database")
 
 
 class LogsSettings(_Section):
@@ -184,11 +180,9 @@ class CacheSettings(_Section):
 class IngestSettings(_Section):
     """The ingest path."""
 
-    max_pending_bytes: ByteSize = Field(
-        ByteSize(256 << 20), ge=1 << 20, description="decompressed bytes waiting for a commit; beyond it 429"
-    )
+    max_pending_bytes: Size = Field(ByteSize(256 << 20), ge=1 << 20, description="decompressed bytes waiting for a commit; beyond it 429")
     group_max_rows: int = Field(20_000, ge=1, description="rows that one commit holds at the most, but for one larger request")
-    group_max_bytes: ByteSize = Field(
+    group_max_bytes: Size = Field(
         ByteSize(32 << 20), ge=1 << 16, description="decompressed bytes that one commit holds at the most, but for one larger request"
     )
     future_tolerance: Duration = Field(timedelta(minutes=10), description="items further ahead are rejected")
@@ -213,19 +207,23 @@ class LifecycleSettings(_Section):
     hourly_retention: Duration = Field(3 * 365 * Day, description="how long hourly rollups are kept")
     daily_retention: Duration = Field(10 * 365 * Day, description="how long daily rollups are kept")
     chunk_max_rows: int = Field(700_000, ge=10_000, description="embedded: the chunk interval shrinks so that a chunk stays below")
-    job_turn_seconds: float = Field(1.0, gt=0, description="embedded: how long a background job may hold the database")
+    job_turn_seconds: Seconds = Field(1.0, description="embedded: how long a background job may hold the database")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        faults = list(self._contradictions())
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    def _contradictions(self) -> Iterator[str]:
         for signal in ("metrics", "traces", "logs"):
             chunk: timedelta = getattr(self, f"{signal}_chunk")
-            retention: timedelta = getattr(self, f"{signal}_retention")
-            if retention < 4 * chunk:
-                raise ValueError(
-                    f"{signal}_retention must be at least four times {signal}_chunk: rollup windows start two chunks inside it"
-                )
+            said_chunk, retention, age = (self._said(f"{signal}_{what}") for what in ("chunk", "retention", "compress_after"))
+            if getattr(self, f"{signal}_retention") < 4 * chunk:
+                yield f"{retention} must be at least four times {said_chunk}: rollup windows start two chunks inside it"
             if getattr(self, f"{signal}_compress_after") < chunk:
-                raise ValueError(f"{signal}_compress_after must be at least {signal}_chunk: a chunk still written to is not compressed")
+                yield f"{age} must be at least {said_chunk}: a chunk still written to is not compressed"
         for tier, raw in (
             ("minutely", "traces"),
             ("hourly", "traces"),
@@ -233,9 +231,13 @@ class LifecycleSettings(_Section):
             ("daily", "metrics"),
             ("daily", "traces"),
         ):
-            if getattr(self, f"{tier}_retention") < getattr(self, f"{raw}_retention"):
-                raise ValueError(f"{tier}_retention must not be below {raw}_retention: rollups outlive raw data")
-        return self
+            tier_retention, raw_retention = f"{tier}_retention", f"{raw}_retention"
+            if getattr(self, tier_retention) < getattr(self, raw_retention):
+                yield f"{self._said(tier_retention)} must not be below {self._said(raw_retention)}: rollups outlive raw data"
+
+    def _said(self, field: str) -> str:
+        """A field as its variable with its value, given or by default: either may be the one to change."""
+        return f"{PREFIX}LIFECYCLE_{field.upper()}={format_duration(getattr(self, field))}"
 
 
 class Settings(_Section):
@@ -260,6 +262,15 @@ class Settings(_Section):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _reader_is_not_the_owner(self) -> Self:
+        if self.database.url is None and self.embedded.owner_role == self.database.reader_role:
+            raise ValueError(
+                f"TIDEGAUGE_DATABASE_READER_ROLE={self.database.reader_role} must not be TIDEGAUGE_EMBEDDED_OWNER_ROLE="
+                f"{self.embedded.owner_role}: who reads would own everything"
+            )
+        return self
+
 
 def variables() -> Iterator[tuple[str, str, str]]:
     """Every variable there is, as (name, section, field)."""
@@ -268,7 +279,9 @@ def variables() -> Iterator[tuple[str, str, str]]:
         assert isinstance(model, type)
         assert issubclass(model, BaseModel)
         for field in model.model_fields:
-            yield f"{PREFIX}{section}_{field}".upper(), section, field
+            name = f"{PREFIX}{section}_{field}".upper()
+            if name not in _INSTEAD:
+                yield name, section, field
 
 
 def load(
@@ -285,7 +298,7 @@ def load(
     """
     found: dict[str, str] = {}
     if env_file is not None and env_file.is_file():
-        found.update({name: value or "" for name, value in dotenv_values(env_file).items()})
+        found.update(_in_file(env_file))
     found.update(os.environ if environ is None else environ)
     known = {name: (section, field) for name, section, field in variables()}
     values: dict[str, dict[str, object]] = {}
@@ -306,13 +319,12 @@ def load(
     for section, fields in (overrides or {}).items():
         values.setdefault(section, {}).update(fields)
     if "reader_role" in values.get("database", {}):
-        # One name for one role: what the embedded database creates is what migrations grant to.
-        values.setdefault("embedded", {}).setdefault("reader_role", values["database"]["reader_role"])
+        values.setdefault("embedded", {})["reader_role"] = values["database"]["reader_role"]
     settings: Settings | None = None
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
-        faults += [_malformed(fault, origins) for fault in error.errors()]
+        faults += [_malformed(fault, origins) for fault in error.errors() if fault["loc"] != ("embedded", "reader_role")]
     if settings is None or faults:
         raise ConfigurationError("; ".join(faults), hint="`tidegauge config` lists every setting with its value")
     return settings
@@ -323,8 +335,15 @@ def effective(settings: Settings) -> dict[str, str]:
     return {name: _shown(getattr(getattr(settings, section), field)) for name, section, field in variables()}
 
 
+def _in_file(path: Path) -> dict[str, str]:
+    try:
+        return {name: value or "" for name, value in dotenv_values(path).items()}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} cannot be read: {error}") from error
+
+
 def _unknown(name: str, known: Mapping[str, Any]) -> str:
-    near = get_close_matches(name, known, n=1, cutoff=0.6)
+    near = [_INSTEAD[name]] if name in _INSTEAD else get_close_matches(name, known, n=1, cutoff=0.6)
     return f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else "")
 
 
@@ -332,8 +351,8 @@ def _malformed(fault: ErrorDetails, origins: Mapping[tuple[str, str], str]) -> s
     location = [str(part) for part in fault["loc"]]
     message = fault["msg"].removeprefix("Value error, ")
     if len(location) < 2:
-        section = f"{PREFIX}{location[0].upper()}_…: " if location else ""
-        return section + message
+        # Of several settings together: it names them.
+        return message
     place = (location[0], location[1])
     name = origins.get(place, f"{PREFIX}{location[0]}_{location[1]}".upper())
     return f"{name}={_masked(place, fault['input'])}: {message}"
@@ -344,7 +363,10 @@ def _masked(place: tuple[str, str], value: object) -> str:
     assert isinstance(section, type)
     assert issubclass(section, BaseModel)
     field = section.model_fields.get(place[1])
-    return "********" if field is not None and "SecretStr" in str(field.annotation) else repr(value)
+    if field is not None and "SecretStr" in str(field.annotation):
+        return "********"
+    shown = repr(value)
+    return shown if len(shown) <= 100 else f"{shown[:100]}…"
 
 
 def _shown(value: object) -> str:
@@ -357,14 +379,7 @@ def _shown(value: object) -> str:
             return str(value).lower()
         case timedelta():
             return format_duration(value)
+        case ByteSize():
+            return format_size(value)
         case _:
             return str(value)
-
-
-def format_duration(value: timedelta) -> str:
-    """The shortest text that :func:`parse_duration` reads back: ``30d``, ``10m``, ``1.5s``."""
-    seconds = value.total_seconds()
-    for unit in ("d", "h", "m"):
-        if seconds % _UNITS[unit] == 0:
-            return f"{int(seconds // _UNITS[unit])}{unit}"
-    return f"{seconds:.6f}".rstrip("0").rstrip(".") + "s"

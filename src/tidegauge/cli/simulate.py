@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from tidegauge.config import Settings, load, parse_duration
+from tidegauge.config import Settings, load
 from tidegauge.errors import ConfigurationError
 from tidegauge.runtime import known_location, refresh_rollups
 from tidegauge.simulate.display import print_summary, progress_on
+from tidegauge.units import parse_duration
 
 if TYPE_CHECKING:
     from tidegauge.simulate.engine import Options
@@ -123,7 +124,10 @@ def _default_endpoint(settings: Settings) -> str:
 def _seconds(option: str, text: str) -> float:
     if text.strip() in {"0", "0s"}:
         return 0.0
-    parsed = parse_duration(text)
+    try:
+        parsed = parse_duration(text)
+    except ValueError as error:
+        raise ConfigurationError(f"--{option}={text}: {error}") from error
     if not isinstance(parsed, timedelta):
         raise ConfigurationError(f"--{option}={text}: expected a duration like 90s, 10m or 7d")
     return parsed.total_seconds()

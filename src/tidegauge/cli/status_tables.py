@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from tidegauge.config import format_duration
 from tidegauge.storage.postgres.status import Freshness, JobRun, Status, Table
 from tidegauge.storage.postgres.validate import Difference
+from tidegauge.units import format_duration
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from itertools import groupby
 
-from tidegauge.config import format_duration
+from tidegauge.units import format_duration
 from tidegauge.errors import RetryableError, TidegaugeError
 from tidegauge.maintenance import chunks, upkeep, userjobs
 from tidegauge.maintenance.chunks import Chunk
