@@ -43,3 +43,7 @@ CREATE OR REPLACE FUNCTION analytics.bucket_duration_ms(duration_bucket integer)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT (1.1::double precision ^ (duration_bucket + 0.5)::double precision) / 1e6
 $$;
+
+-- What an increase is made of, small enough that no difference or sum of a few overflows: PostgreSQL raises an error where one does.
+CREATE OR REPLACE FUNCTION analytics.finite(value double precision) RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT CASE WHEN abs(value) > 1e307 THEN sign(value) * 1e307 ELSE value END $$;

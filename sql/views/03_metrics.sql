@@ -68,7 +68,8 @@ SELECT
     CASE
         WHEN s.temporality = 'delta' THEN r.sum
         WHEN s.temporality = 'cumulative' AND s.is_monotonic AND r.start_timestamp >= r.bucket THEN r.last
-        WHEN s.temporality = 'cumulative' AND (r.last >= r.first OR NOT s.is_monotonic) THEN r.last - r.first
+        WHEN s.temporality = 'cumulative' AND (r.last >= r.first OR NOT s.is_monotonic)
+            THEN analytics.finite(r.last) - analytics.finite(r.first)
     END AS increase,
     s.temporality, s.is_monotonic, r.start_timestamp, r.series_id
 FROM tidegauge.metrics_hourly r
@@ -89,12 +90,15 @@ CROSS JOIN LATERAL (
         CASE
             WHEN s.temporality <> 'cumulative' THEN r.count
             WHEN r.start_timestamp >= r.bucket THEN r.last_count
-            ELSE greatest(r.last_count - r.first_count, 0)
+            -- Smaller without a new start time: it was reset, and has counted so much since.
+            WHEN r.last_count < r.first_count THEN r.last_count
+            ELSE r.last_count - r.first_count
         END AS count,
         CASE
             WHEN s.temporality <> 'cumulative' THEN r.sum
             WHEN r.start_timestamp >= r.bucket THEN r.last_sum
-            ELSE r.last_sum - r.first_sum
+            WHEN r.last_count < r.first_count THEN r.last_sum
+            ELSE analytics.finite(r.last_sum) - analytics.finite(r.first_sum)
         END AS sum
 ) i
 WHERE s.tenant_id = analytics.tenant_id();
@@ -116,7 +120,8 @@ SELECT
     CASE
         WHEN s.temporality = 'delta' THEN r.sum
         WHEN s.temporality = 'cumulative' AND s.is_monotonic AND r.start_timestamp >= r.bucket THEN r.last
-        WHEN s.temporality = 'cumulative' AND (r.last >= r.first OR NOT s.is_monotonic) THEN r.last - r.first
+        WHEN s.temporality = 'cumulative' AND (r.last >= r.first OR NOT s.is_monotonic)
+            THEN analytics.finite(r.last) - analytics.finite(r.first)
     END AS increase,
     s.temporality, s.is_monotonic, r.start_timestamp, r.series_id
 FROM tidegauge.metrics_daily r
@@ -137,12 +142,15 @@ CROSS JOIN LATERAL (
         CASE
             WHEN s.temporality <> 'cumulative' THEN r.count
             WHEN r.start_timestamp >= r.bucket THEN r.last_count
-            ELSE greatest(r.last_count - r.first_count, 0)
+            -- Smaller without a new start time: it was reset, and has counted so much since.
+            WHEN r.last_count < r.first_count THEN r.last_count
+            ELSE r.last_count - r.first_count
         END AS count,
         CASE
             WHEN s.temporality <> 'cumulative' THEN r.sum
             WHEN r.start_timestamp >= r.bucket THEN r.last_sum
-            ELSE r.last_sum - r.first_sum
+            WHEN r.last_count < r.first_count THEN r.last_sum
+            ELSE analytics.finite(r.last_sum) - analytics.finite(r.first_sum)
         END AS sum
 ) i
 WHERE s.tenant_id = analytics.tenant_id();

@@ -110,40 +110,61 @@ LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
     SELECT p.duration_ms FROM analytics.duration_percentiles(ARRAY[$1], NULL, $3, $4, $2, $5) p
 $$;
 
--- Exact across buckets and resets, where metrics_hourly.increase knows only what happened inside a bucket. Of a histogram, its count.
+-- Across buckets and resets, where metrics_hourly.increase knows only what happened inside a bucket. Of a histogram, its count. The same
+-- rule as src/tidegauge/query/rollups.py: an epoch that began since a day before the range counts from 0, whenever its first point came.
 CREATE OR REPLACE FUNCTION analytics.increases(
     metric_name text, width interval DEFAULT INTERVAL '1 hour', range_start timestamptz DEFAULT now() - INTERVAL '1 day',
     range_end timestamptz DEFAULT now()
 )
-RETURNS TABLE (bucket timestamptz, application text, labels jsonb, increase double precision)
+RETURNS TABLE (bucket timestamptz, application text, labels jsonb, increase double precision, is_exact boolean)
 LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
-    WITH point AS (
+    WITH epoch AS (
         SELECT
-            m.bucket, m.series_id, m.start_timestamp, m.application, m.labels, m.temporality, m.sum,
-            m.first AS first_value, m.last AS last_value
+            m.bucket, m.series_id, m.start_timestamp, m.application, m.labels, m.temporality, false AS is_histogram, m.sum AS added,
+            analytics.finite(m.first) AS first_value, analytics.finite(m.last) AS last_value, analytics.finite(m.max) AS peak
         FROM analytics.metrics_hourly m
-        WHERE m.metric_name = $1 AND m.type = 'sum' AND m.is_monotonic AND m.bucket >= $3 - INTERVAL '1 day' AND m.bucket < $4
+        WHERE m.metric_name = $1 AND m.type = 'sum' AND m.is_monotonic
+        AND m.bucket >= time_bucket(INTERVAL '1 hour', $3) - INTERVAL '24 hours' AND m.bucket < $4
         UNION ALL
         SELECT
-            h.bucket, h.series_id, h.start_timestamp, h.application, h.labels, h.temporality, h.count::double precision,
-            h.first_count::double precision, h.last_count::double precision
+            h.bucket, h.series_id, h.start_timestamp, h.application, h.labels, h.temporality, true, h.count::double precision,
+            h.first_count::double precision, h.last_count::double precision, greatest(h.first_count, h.last_count)::double precision
         FROM analytics.metric_histograms_hourly h
-        WHERE h.metric_name = $1 AND h.bucket >= $3 - INTERVAL '1 day' AND h.bucket < $4
+        WHERE h.metric_name = $1
+        AND h.bucket >= time_bucket(INTERVAL '1 hour', $3) - INTERVAL '24 hours' AND h.bucket < $4
     ),
     stepped AS (
-        SELECT p.*, lag(p.last_value) OVER (PARTITION BY p.series_id, p.start_timestamp ORDER BY p.bucket) AS before
-        FROM point p
+        SELECT
+            e.*, e.temporality IS NOT DISTINCT FROM 'delta' AS is_delta,
+            lag(e.last_value) OVER (PARTITION BY e.series_id, e.start_timestamp ORDER BY e.bucket) AS before,
+            coalesce(e.start_timestamp >= time_bucket(INTERVAL '1 hour', $3) - INTERVAL '24 hours', false) AS began_in_sight
+        FROM epoch e
+    ),
+    risen AS (
+        SELECT
+            s.bucket, s.application, s.labels,
+            CASE
+                WHEN s.is_delta THEN s.added
+                WHEN s.before IS NOT NULL AND (s.start_timestamp IS NOT NULL OR s.is_histogram)
+                    -- Smaller within one epoch: the sender did not tell of the reset.
+                    THEN s.last_value - CASE WHEN s.last_value < s.before THEN 0 ELSE s.before END
+                WHEN s.began_in_sight THEN s.last_value
+                -- Nothing tells how often it was reset; a maximum above the last value tells that it was.
+                ELSE
+                    CASE WHEN s.before IS NULL THEN 0 WHEN s.first_value < s.before THEN s.first_value ELSE s.first_value - s.before END
+                    + CASE WHEN s.last_value < s.peak THEN s.peak - s.first_value + s.last_value ELSE s.last_value - s.first_value END
+            END AS rise,
+            s.is_delta OR CASE
+                WHEN s.before IS NULL THEN s.began_in_sight
+                ELSE s.start_timestamp IS NOT NULL AND s.last_value >= s.before
+            END AS is_exact
+        FROM stepped s
+        WHERE s.bucket >= time_bucket(INTERVAL '1 hour', $3)
     )
     SELECT
-        time_bucket($2, s.bucket), s.application, s.labels,
-        sum(
-            CASE
-                WHEN s.temporality <> 'cumulative' THEN s.sum
-                ELSE greatest(s.last_value - coalesce(s.before, CASE WHEN s.start_timestamp >= s.bucket THEN 0 ELSE s.first_value END), 0)
-            END
-        )
-    FROM stepped s
-    WHERE s.bucket >= $3
+        time_bucket($2, r.bucket), r.application, r.labels,
+        sum(CASE WHEN abs(r.rise) < 1e290 THEN r.rise ELSE sign(r.rise) * 'Infinity'::double precision END), bool_and(r.is_exact)
+    FROM risen r
     GROUP BY 1, 2, 3
     ORDER BY 1, 2, 3
 $$;

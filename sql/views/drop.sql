@@ -44,6 +44,7 @@ DROP FUNCTION IF EXISTS analytics.severity(smallint);
 DROP FUNCTION IF EXISTS analytics.signal(smallint);
 DROP FUNCTION IF EXISTS analytics.label(jsonb, text);
 DROP FUNCTION IF EXISTS analytics.bucket_duration_ms(integer);
+DROP FUNCTION IF EXISTS analytics.finite(double precision);
 
 -- Settings of the reader role in this database. The role itself may be used by other databases of the server.
 DO $$
