@@ -217,16 +217,17 @@ def _fill(message: Message, document: object, plan: Mapping[str, _Field], depth:
                 raise _Bad(f"stands beside {message.WhichOneof(field.oneof)}, but only one of them can be set")
             if field.repeated:
                 _extend(getattr(message, field.name), value, field, depth)
-            elif field.convert is None:
+            elif field.convert:
+                setattr(message, field.name, field.convert(value))
+            else:
                 nested = getattr(message, field.name)
                 nested.SetInParent()
                 _fill(nested, value, field.fields, depth - 1)
-            elif field.double and type(value) in _NUMBERS and not -(2**63) <= value < 2**63:
+        except _Bad as bad:
+            if field.double and type(value) in _NUMBERS and not -(2**63) <= value < 2**63:
                 # JavaScript has no integers: its exporter takes 1e300, which has no fraction, for one.
                 setattr(message, field.double, float(value))
-            else:
-                setattr(message, field.name, field.convert(value))
-        except _Bad as bad:
+                continue
             raise bad.within(key) from None
 
 

@@ -33,7 +33,7 @@ class _MetricDecoder:
         self._batch = MetricBatch(origins.resources, origins.scopes)
         self._rejections = rejections
         self._budget = budget
-        self._table = SeriesTable(cache, self._batch, budget)
+        self._table = SeriesTable(cache, self._batch)
         self._points = PointDecoder(self._batch, rejections, budget)
         self._metadata: dict[tuple[int, str, str, str], MetadataEntry] = {}
 
@@ -65,7 +65,10 @@ class _MetricDecoder:
             return
         is_monotonic = data.is_monotonic if kind == "sum" else None
         series = MetricSeries(self._table, resource, scope, (metric.name, kind, metric.unit, temporality, is_monotonic))
+        before = len(self._batch.series)
         self._points.add(kind, points, series)
+        written, self._table.columns.written = self._table.columns.written, 0
+        self._budget.spend((len(self._batch.series) - before) * SERIES_BYTES + 2 * written)
         if metric.description or metric.metadata:
             self._describe(metric, kind, resource)
 

@@ -184,7 +184,7 @@ def _parsed(type_: type[Item], original: bytes) -> Item:
     try:
         return type_.FromString(original)
     except DecodeError:
-        return Repair(type_).read(type_, original)[0]
+        return Repair(type_).read(original)[0]
 
 
 def _from_json(value: Any) -> AnyValue:

@@ -9,7 +9,6 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue, KeyValueList
 
 from tidegauge.model.batch import MetricBatch, SeriesEntry
 from tidegauge.model.identity import series_identity
-from tidegauge.otlp.budget import SERIES_BYTES, Budget
 from tidegauge.otlp.values import JsonColumns, model_pairs
 
 MetricKey = tuple[str, str, str, str | None, bool | None]
@@ -49,9 +48,9 @@ class SeriesCache:
 class SeriesTable:
     """The series of one batch."""
 
-    def __init__(self, cache: SeriesCache, batch: MetricBatch, budget: Budget) -> None:
+    def __init__(self, cache: SeriesCache, batch: MetricBatch) -> None:
         self._cache = cache
-        self._budget = budget
+        self.columns = JsonColumns()
         self._batch = batch
         self._indexes: dict[bytes, int] = {}
 
@@ -66,9 +65,7 @@ class SeriesTable:
         series = self._batch.series
         index = self._indexes.setdefault(known[0], len(series))
         if index == len(series):
-            entry = known[1]
-            self._budget.spend(SERIES_BYTES + len(entry.labels) + len(entry.original or b"") + 32 * len(entry.bounds or ()))
-            series.append(entry)
+            series.append(known[1])
         return index
 
     def entry(self, context: ContextKey, labels: bytes, pairs: Collection[KeyValue], original: bytes | None) -> Known:
@@ -101,7 +98,7 @@ class LabelTable:
         self._table = table
         self._context = context
         self._known = known
-        self._columns = JsonColumns()
+        self._columns = table.columns
 
     def index(self, pairs: Collection[KeyValue]) -> int:
         """Index of the series with these labels."""

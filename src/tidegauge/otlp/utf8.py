@@ -7,7 +7,7 @@ reads it; what is not UTF-8 is replaced by U+FFFD there, and the message itself 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
@@ -17,31 +17,31 @@ from google.protobuf.message_factory import GetMessageClass
 Request = TypeVar("Request", bound=Message)
 
 
-class Repair:
-    """Reads messages of some types, and replaces what is not UTF-8. Making one copies the descriptors of their files."""
+class Repair(Generic[Request]):
+    """Reads messages of a type, and replaces what is not UTF-8. Making one copies the descriptors of its files."""
 
-    def __init__(self, *types: type[Message]) -> None:
+    def __init__(self, type_: type[Request]) -> None:
+        self._type = type_
         self._strings: set[tuple[str, str]] = set()
         pool = DescriptorPool()
-        for type_ in types:
-            self._copy(type_.DESCRIPTOR.file, pool)
-        self._twins = {name: GetMessageClass(pool.FindMessageTypeByName(name)) for name in (type_.DESCRIPTOR.full_name for type_ in types)}
+        self._copy(type_.DESCRIPTOR.file, pool)
+        self._twin = GetMessageClass(pool.FindMessageTypeByName(type_.DESCRIPTOR.full_name))
 
-    def read(self, type_: type[Request], body: bytes) -> tuple[Request, dict[bytes, bytes]]:
+    def read(self, body: bytes) -> tuple[Request, dict[bytes, bytes]]:
         """The message, and of each message three lists deep in it (an item of a request) that was changed: now → as it was sent.
 
         Raises:
             DecodeError: it is malformed otherwise too.
 
         """
-        twin = self._twins[type_.DESCRIPTOR.full_name].FromString(body)
+        twin = self._twin.FromString(body)
         sent = {}
         for item in _nested(twin, 3):
             before = item.SerializeToString()
             if self._replace(item):
                 sent[item.SerializeToString()] = before
         self._replace(twin)
-        return type_.FromString(twin.SerializeToString()), sent
+        return self._type.FromString(twin.SerializeToString()), sent
 
     def _copy(self, file: Any, pool: DescriptorPool) -> None:
         """Add a file's twin to a pool, after those it needs. The same again changes nothing."""
