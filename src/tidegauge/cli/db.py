@@ -11,10 +11,10 @@ from typing import Annotated, TypeVar
 
 import orjson
 import typer
-from rich.console import Console
 
 from tidegauge.cli import psql, status_tables
 from tidegauge.cli.opening import OpenDatabase, opened, settings_for
+from tidegauge.cli.terminal import progress, say
 from tidegauge.config import Settings
 from tidegauge.errors import ConfigurationError
 from tidegauge.storage.postgres import migrate as migrations
@@ -28,7 +28,6 @@ Data = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="machine-readable")]
 
 db_app = typer.Typer(name="db", help="The database: schema, health, shell.", no_args_is_help=True)
-_console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 @db_app.command()
@@ -45,9 +44,9 @@ def migrate(data: Data = None) -> None:
     settings = settings_for(data)
 
     def work(database: OpenDatabase) -> None:
-        _progress(database.description)
-        migrations.upgrade(database.owner_dsn, settings, _progress, repair=True)
-        _console.print(f"[green]the schema is at revision {validation.head()}[/]")
+        progress(database.description)
+        migrations.upgrade(database.owner_dsn, settings, progress, repair=True)
+        say(f"the schema is at revision {validation.head()}", "green")
 
     _on_database(settings, work, create=True)
 
@@ -69,12 +68,12 @@ def reset(data: Data = None, yes: Annotated[bool, typer.Option("--yes", "-y", he
 
     def work(database: OpenDatabase) -> None:
         if database.shared_with is not None:
-            _console.print(f"[yellow]process {database.shared_with} runs on this database: restart it afterwards[/]")
+            say(f"process {database.shared_with} runs on this database: restart it afterwards", "yellow")
         if not yes:
             typer.confirm(f"Delete all telemetry in the {database.description}?", abort=True, err=True)
-        migrations.downgrade(database.owner_dsn, settings, _progress)
-        migrations.upgrade(database.owner_dsn, settings, _progress, repair=True)
-        _console.print("[green]the database is empty and up to date[/]")
+        migrations.downgrade(database.owner_dsn, settings, progress)
+        migrations.upgrade(database.owner_dsn, settings, progress, repair=True)
+        say("the database is empty and up to date", "green")
 
     _on_database(settings, work)
 
@@ -142,7 +141,7 @@ async def _shell(settings: Settings, *, reader: bool, arguments: list[str]) -> i
     url = settings.database.url
     if url is not None:
         psql.executable(url.get_secret_value(), "DATABASE_URL")
-    async with opened(settings, _progress) as database:
+    async with opened(settings, progress) as database:
         dsn = database.reader_dsn if reader else database.owner_dsn
         found = psql.executable(dsn, "DATABASE_URL" if url is not None else str(folder / "credentials.json"))
         return await psql.run(found, dsn, arguments)
@@ -152,14 +151,10 @@ def _on_database(settings: Settings, work: Callable[[OpenDatabase], Result], *, 
     """Run ``work``, which blocks, beside the loop that supervises the database."""
 
     async def run() -> Result:
-        async with opened(settings, _progress, create=create) as database:
+        async with opened(settings, progress, create=create) as database:
             return await asyncio.to_thread(work, database)
 
     return asyncio.run(run())
-
-
-def _progress(text: str) -> None:
-    _console.print(f"[dim]{text}[/]")
 
 
 def _write_json(content: object) -> None:

@@ -8,12 +8,11 @@ from typing import Annotated
 
 import orjson
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from tidegauge import __version__, config
 from tidegauge.cli.db import db_app
 from tidegauge.cli.simulate import simulate
+from tidegauge.cli.terminal import tell
 from tidegauge.cli.up import serve, up
 from tidegauge.errors import TidegaugeError
 
@@ -43,10 +42,8 @@ def show_config(as_json: Annotated[bool, typer.Option("--json", help="machine-re
     if as_json:
         sys.stdout.write(orjson.dumps(values, option=orjson.OPT_INDENT_2).decode() + "\n")
         return
-    table = Table("variable", "value", box=None)
-    for name, value in values.items():
-        table.add_row(name, value)
-    Console().print(table)
+    width = max(map(len, values))
+    sys.stdout.writelines(f"{name:{width}}  {value}".rstrip() + "\n" for name, value in values.items())
 
 
 @app.command()
@@ -61,10 +58,7 @@ def run() -> None:
     try:
         app()
     except TidegaugeError as error:
-        console = Console(stderr=True)
-        console.print(f"[bold red]error:[/] {error.message}", highlight=False, soft_wrap=True)
-        if error.hint:
-            console.print(f"[bold]hint:[/]  {error.hint}", highlight=False, soft_wrap=True)
+        tell(error)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)

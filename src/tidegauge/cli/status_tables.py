@@ -63,7 +63,7 @@ def print_status(description: str, status: Status) -> None:
 
 def print_differences(differences: Sequence[Difference]) -> None:
     """The differences as text on stdout."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, emoji=False, soft_wrap=True)
     if not differences:
         console.print("[green]the database is as migrations and settings make it[/]")
         return
@@ -77,9 +77,9 @@ def print_differences(differences: Sequence[Difference]) -> None:
 
 
 def _wide_console() -> Console:
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     # A file or pipe has no width to keep to.
-    return console if console.is_terminal else Console(highlight=False, width=160)
+    return console if console.is_terminal else Console(highlight=False, emoji=False, width=160)
 
 
 def _shortened(text: str) -> str:
@@ -120,7 +120,7 @@ def _jobs(jobs: Sequence[JobRun]) -> RichTable:
     for job in jobs:
         took = "" if job.duration_seconds is None else f"{job.duration_seconds:.2f} s"
         result = f"[red]{escape(job.error)}[/]" if job.error else escape(job.result)
-        shown.add_row(job.job, _moment(job.started_at), took, result)
+        shown.add_row(escape(job.job), _moment(job.started_at), took, result)
     return shown
 
 

@@ -12,10 +12,9 @@ from typing import Annotated
 import orjson
 import typer
 import uvloop
-from rich.console import Console
-from rich.table import Table
 
 from tidegauge import config
+from tidegauge.cli.terminal import progress, say, show_columns
 from tidegauge.config import ListenAddress, Settings
 from tidegauge.runtime import Location, assembled, database_location
 from tidegauge.serving import serving, stop_signal
@@ -65,16 +64,13 @@ def _settings(data: Path | None, api: str | None, otlp: str | None, insecure: bo
     return config.load(overrides=overrides)
 
 
-_console = Console(stderr=True, highlight=False, soft_wrap=True)
-
-
 async def _run(settings: Settings, *, as_json: bool, migrates: bool) -> None:
     """Serve until a signal comes. Leaving the contexts, by cancellation as well, is the orderly end of each part."""
     stop = asyncio.create_task(stop_signal())
     work = asyncio.create_task(_serve(settings, as_json=as_json, migrates=migrates))
     await asyncio.wait((stop, work), return_when=asyncio.FIRST_COMPLETED)
     if stop.done():
-        _console.print(f"\n{stop.result().name}: committing what is acknowledged, then stopping")
+        say(f"\n{stop.result().name}: committing what is acknowledged, then stopping")
         work.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await work
@@ -83,10 +79,10 @@ async def _run(settings: Settings, *, as_json: bool, migrates: bool) -> None:
 
 async def _serve(settings: Settings, *, as_json: bool, migrates: bool) -> None:
     for name, what in _not_yet(settings):
-        _console.print(f"[yellow]{name} is set, but this version keeps {what}[/]")
-    async with database_location(settings, _progress) as location:
+        say(f"{name} is set, but this version keeps {what}", "yellow")
+    async with database_location(settings, progress) as location:
         if migrates:
-            await asyncio.to_thread(migrate.upgrade, location.owner_dsn, settings, _progress)
+            await asyncio.to_thread(migrate.upgrade, location.owner_dsn, settings, progress)
         async with assembled(settings, location) as runtime, serving(runtime.endpoints) as addresses:
             _announce(settings, location, dict(zip(("otlp", "api"), addresses, strict=True)), as_json=as_json)
             await asyncio.Event().wait()
@@ -98,10 +94,6 @@ def _not_yet(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "ELASTICSEARCH_URL", "logs in TimescaleDB"
     if settings.cache.redis_url is not None:
         yield "REDIS_URL", "cache and limits in process"
-
-
-def _progress(text: str) -> None:
-    _console.print(f"[dim]{text}[/]")
 
 
 def _announce(settings: Settings, location: Location, addresses: dict[str, ListenAddress], *, as_json: bool) -> None:
@@ -117,16 +109,16 @@ def _announce(settings: Settings, location: Location, addresses: dict[str, Liste
         sys.stdout.write(orjson.dumps(places | {"reader_dsn": location.reader_dsn}).decode() + "\n")
         sys.stdout.flush()
         return
-    table = Table(box=None, show_header=False, padding=(0, 2))
-    table.add_row("OTLP/HTTP", otlp, "OTEL_EXPORTER_OTLP_ENDPOINT of your applications")
-    table.add_row("Query API", f"{api}/api/v1", f"description: {api}/api/openapi.json")
-    table.add_row("Health", f"{api}/api/health/ready", "")
+    say("Tidegauge is ready", "bold green")
+    rows = [
+        ("OTLP/HTTP", otlp, "OTEL_EXPORTER_OTLP_ENDPOINT of your applications"),
+        ("Query API", f"{api}/api/v1", f"description: {api}/api/openapi.json"),
+        ("Health", f"{api}/api/health/ready", ""),
+    ]
     if location.embedded:
-        table.add_row("SQL", "tidegauge db shell --reader", "psql as the role that may only read")
-        table.add_row("Data", str(settings.embedded.data_dir), "")
-    table.add_row("Try it", "tidegauge simulate", "in a second shell")
-    _console.print("[bold green]Tidegauge is ready[/]")
-    _console.print(table)
+        rows.append(("SQL", "tidegauge db shell --reader", "psql as the role that may only read"))
+        rows.append(("Data", str(settings.embedded.data_dir), ""))
+    show_columns([*rows, ("Try it", "tidegauge simulate", "in a second shell")])
 
 
 def _reachable(address: ListenAddress) -> ListenAddress:
