@@ -75,6 +75,7 @@ export class AnswerFilter {
         H: `The limit is ${prefix}STATEMENT_TIMEOUT_SECONDS, or a lower statement_timeout that the client has set.`,
       });
     }
+    if (cause === 'transaction') return Buffer.alloc(0); // the connection ends, and the last message says why
     if (cause === 'shutdown') return errorResponse('ERROR', '57P01', 'the embedded database is shutting down');
     return errorResponse('ERROR', '57014', 'canceling statement due to user request');
   }

@@ -25,6 +25,8 @@ export class Client {
   #reader = new FrameReader({ frameLimit: MESSAGE_LIMIT.startup });
   #wake = () => {};
   closed = false;
+  /** Called when this client's turn takes too long for those who wait. */
+  overdue = () => {};
   user = null;
   #settings = new Map();
   #settingsKey = null;
@@ -45,6 +47,12 @@ export class Client {
 
   get isReader() {
     return this.user === this.server.config.reader.user;
+  }
+
+  /** How long its turn may take while others wait. */
+  get turnLimitMs() {
+    const { limits } = this.server.config;
+    return this.isReader ? limits.readerTransactionTimeoutMs : limits.transactionTimeoutMs;
   }
 
   /** What this client has SET: name → text. */
@@ -108,14 +116,20 @@ export class Client {
     });
   }
 
-  /** The next message, or null when the client is gone. After `ms` without one, throws `late()`. */
-  async next(ms = 0, late = null) {
+  /** Lets `next` look again whether to wait on. */
+  wake() {
+    this.#wake();
+  }
+
+  /** The next message, or null when the client is gone. After `ms` without one, throws `late()`; `check` may throw earlier. */
+  async next(ms = 0, late = null, check = () => {}) {
     const started = Date.now();
     for (;;) {
       const frame = this.#reader.next();
       if (this.socket.isPaused() && this.#reader.pendingBytes < UNREAD_BYTES) this.socket.resume();
       if (frame) return frame;
       if (this.closed) return null;
+      check();
       const left = ms > 0 ? Math.max(started + ms - Date.now(), 0) : 0;
       await new Promise((resolve) => {
         const timer = ms > 0 ? setTimeout(resolve, left) : null;

@@ -11,6 +11,9 @@ import { READER_SEARCH_PATH, milliseconds } from './shared.mjs';
 /** Stands for a statement that is refused: PostgreSQL fails it, so that the transaction's state is right. */
 export const REFUSED = 'refused by the server';
 
+/** A client that has its answer sends its next statement within this time, or is idle. */
+const BETWEEN_STATEMENTS_MS = 100;
+
 /** Ends a statement before PostgreSQL has seen it; the connection goes on. */
 class StatementError extends Error {
   constructor(code, message) {
@@ -31,6 +34,9 @@ export class Conversation {
   midBatch = false;
   /** PostgreSQL's own view; differs from `status` inside a reader's wrapping transaction. */
   backendStatus = 'I';
+  /** The turn has taken longer than its limit, and others wait. */
+  #late = false;
+  #lateTimer = null;
   #toReport = [];
   #lost = null;
   /** What the client has set statement_timeout to, in milliseconds; 0: nothing. */
@@ -40,6 +46,7 @@ export class Conversation {
     this.client = client;
     this.server = server;
     this.extended = new Extended(this);
+    client.overdue = () => this.#onOverdue();
     this.#readTimeout();
   }
 
@@ -63,12 +70,44 @@ export class Conversation {
     }
   }
 
-  /** The client's next message. Having the database and saying nothing has a limit. */
-  next() {
+  /** The client's next message. Having the database and saying nothing has a limit, and so has having it while others wait. */
+  async next() {
     const limit = this.server.config.limits.idleInTransactionTimeoutMs;
     const late = () => new Fatal('25P03', `terminating connection due to idle-in-transaction timeout (${limit / 1000} s)`,
       'Others wait while a transaction is open: the limit is TIDEGAUGE_EMBEDDED_IDLE_IN_TRANSACTION_TIMEOUT_SECONDS.');
-    return this.client.next(this.holds ? limit : 0, late);
+    const frame = await this.client.next(this.holds ? limit : 0, late, () => this.#lateTimer?.over && this.#checkTurn());
+    // A statement outside a transaction has its own limit, and its Sync is all that is missing.
+    if (frame !== null && !(frame.type === 'S' && this.status === 'I')) this.#checkTurn();
+    return frame;
+  }
+
+  /** A driver loses what arrives just behind ReadyForQuery: what it sends next is answered by the error, silence is waited for. */
+  #onOverdue() {
+    this.#late = true;
+    const timer = { over: false };
+    timer.id = setTimeout(() => {
+      timer.over = true;
+      this.client.wake();
+    }, BETWEEN_STATEMENTS_MS);
+    this.#lateTimer = timer;
+    if (this.server.runs(this.client) && this.status !== 'I') this.server.host.cancel('transaction');
+  }
+
+  #checkTurn() {
+    if (this.#late) throw this.#tooLong();
+  }
+
+  #tooLong() {
+    const prefix = this.client.isReader ? 'TIDEGAUGE_EMBEDDED_READER_' : 'TIDEGAUGE_EMBEDDED_';
+    return new Fatal('25P04', `terminating connection due to transaction timeout of ${this.client.turnLimitMs / 1000} s`,
+      `Others wait while a transaction is open: the limit is ${prefix}TRANSACTION_TIMEOUT_SECONDS.`);
+  }
+
+  #release() {
+    this.#late = false;
+    clearTimeout(this.#lateTimer?.id);
+    this.#lateTimer = null;
+    this.server.turns.release(this.client);
   }
 
   async #handle(frame) {
@@ -159,6 +198,7 @@ export class Conversation {
     const result = await this.server.runFor(this.client, bytes, {
       copy, timeoutMs, resultLimit: info.copyOut ? 0 : limit, onPiece: (piece, state) => this.client.write(filter.pass(piece, state)),
     });
+    if (result.cause === 'transaction' && filter.failed) throw this.#tooLong();
     if (result.outcome !== 'done') return this.#onEnded(result, filter, bytes);
     if (filter.status) this.backendStatus = filter.status;
     if (!filter.failed) this.#noteEffects(info);
@@ -197,7 +237,8 @@ export class Conversation {
     this.changed = this.wrapped = this.explicit = this.midBatch = false;
     this.extended.forgetPortals();
     this.backendStatus = 'I';
-    this.server.turns.release(this.client);
+    this.#release();
+    if (result.cause === 'transaction') throw this.#tooLong();
     if (result.outcome === 'crashed') throw new Fatal('57P02', 'the embedded database broke down and was opened again', 'Repeat the transaction.');
     if (inTransaction) this.#lost = new LostTransaction(bytes[0] !== 0x51 && bytes[bytes.length - 5] !== 0x53);
     this.status = inTransaction ? 'E' : 'I';
@@ -209,6 +250,7 @@ export class Conversation {
     this.midBatch = false;
     let notes = [];
     if (this.#lost === null) notes = await this.#settle();
+    if (this.status !== 'I') this.#checkTurn();
     this.client.write(Buffer.concat([...notes, readyForQuery(this.status)]));
   }
 
@@ -221,7 +263,7 @@ export class Conversation {
     this.#timeout.local = 0;
     this.extended.forgetPortals();
     if (this.changed) notes.push(...(await this.#readBack()));
-    this.server.turns.release(this.client);
+    this.#release();
     return notes;
   }
 
@@ -262,7 +304,7 @@ export class Conversation {
         if (this.midBatch || this.backendStatus !== 'I' || this.client.isReader) await this.server.rollback();
         if (this.changed) await this.server.session.leave(this.client);
       } finally {
-        this.server.turns.release(this.client);
+        this.#release();
       }
     }
     this.extended.forgetStatements();

@@ -117,6 +117,11 @@ class Server {
     return result;
   }
 
+  /** Whether a batch of this client runs now. */
+  runs(client) {
+    return this.#running === client;
+  }
+
   /** Brings the database out of whatever a client has left open. */
   async rollback() {
     await this.host.run(SYNC, { timeoutMs: 10_000, onPiece() {} });

@@ -260,6 +260,8 @@ class EmbeddedDatabase:
             "limits": {
                 "statementTimeoutMs": round(settings.statement_timeout_seconds * 1000),
                 "readerStatementTimeoutMs": round(settings.reader_statement_timeout_seconds * 1000),
+                "transactionTimeoutMs": round(settings.transaction_timeout_seconds * 1000),
+                "readerTransactionTimeoutMs": round(settings.reader_transaction_timeout_seconds * 1000),
                 "idleInTransactionTimeoutMs": round(settings.idle_in_transaction_timeout_seconds * 1000),
                 "resultBytesLimit": int(settings.result_bytes_limit),
                 "readerResultBytesLimit": int(settings.reader_result_bytes_limit),

@@ -1,8 +1,12 @@
-// Whose turn it is: one client at a time has the database, in order of asking.
+// Whose turn it is: one client at a time has the database, in order of asking. Whoever has it for longer than its
+// `turnLimitMs` while another client waits is told by `overdue()`; without a `turnLimitMs` nobody is told, and nobody
+// has to hurry for it.
 
 export class Turns {
   #holder = null;
   #waiting = [];
+  #since = 0;
+  #timer = null;
 
   /** Whether nobody has or wants the database. */
   get quiet() {
@@ -17,16 +21,19 @@ export class Turns {
   acquire(client) {
     if (this.#holder === client) return Promise.resolve(true);
     if (this.#holder === null) {
-      this.#holder = client;
+      this.#give(client);
       return Promise.resolve(true);
     }
-    return new Promise((resolve) => this.#waiting.push({ client, resolve }));
+    return new Promise((resolve) => {
+      this.#waiting.push({ client, resolve });
+      this.#watch();
+    });
   }
 
   release(client) {
     if (this.#holder !== client) return;
     const next = this.#waiting.shift();
-    this.#holder = next?.client ?? null;
+    this.#give(next?.client ?? null);
     next?.resolve(true);
   }
 
@@ -35,6 +42,20 @@ export class Turns {
     const at = this.#waiting.findIndex((each) => each.client === client);
     if (at < 0) return false;
     this.#waiting.splice(at, 1)[0].resolve(false);
+    this.#watch();
     return true;
+  }
+
+  #give(client) {
+    this.#holder = client;
+    this.#since = Date.now();
+    this.#watch();
+  }
+
+  #watch() {
+    clearTimeout(this.#timer);
+    const limit = this.#holder?.turnLimitMs;
+    if (limit === undefined || !this.#waiting.some(({ client }) => client.turnLimitMs !== undefined)) return;
+    this.#timer = setTimeout(() => this.#holder.overdue(), Math.max(this.#since + limit - Date.now(), 0));
   }
 }

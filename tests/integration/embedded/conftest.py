@@ -17,6 +17,8 @@ LIMITS: dict[str, Any] = {
     "statement_timeout_seconds": 3.0,
     "reader_statement_timeout_seconds": 1.5,
     "idle_in_transaction_timeout_seconds": 2.0,
+    "transaction_timeout_seconds": 3.5,
+    "reader_transaction_timeout_seconds": 2.5,
     "result_bytes_limit": 8 << 20,
     "reader_result_bytes_limit": 2 << 20,
     "copy_bytes_limit": 8 << 20,

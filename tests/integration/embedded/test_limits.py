@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,44 @@ async def test_an_idle_transaction_is_ended(connect: Any, owner: Connection, tab
     with pytest.raises(errors.IdleInTransactionSessionTimeout, match="2 s"):
         await idle.execute("SELECT 1")
     assert idle.closed
+
+
+@pytest.mark.parametrize("who", ["owner", "reader"])
+async def test_a_busy_transaction_does_not_starve_the_others(connect: Any, owner: Connection, table: str, who: str) -> None:
+    busy = await connect(autocommit=False, reader=who == "reader")
+    await busy.execute("SELECT 1" if who == "reader" else f"INSERT INTO {table} VALUES (1)")
+    waiting = asyncio.create_task(value(owner, f"SELECT count(*) FROM {table}"))
+    limit, setting = ("2.5 s", "READER_TRANSACTION_TIMEOUT") if who == "reader" else ("3.5 s", "EMBEDDED_TRANSACTION_TIMEOUT")
+    with pytest.raises(errors.TransactionTimeout, match=f"(?s){limit}.*{setting}_SECONDS"):
+        while True:  # always busy, so never idle for long
+            await busy.execute("SELECT 1")
+    assert busy.closed
+    assert await waiting == 0
+
+
+async def test_a_transaction_that_computes_is_ended_for_the_others_too(connect: Any, owner: Connection, table: str) -> None:
+    busy = await connect(autocommit=False)
+    await busy.execute(f"INSERT INTO {table} VALUES (1)")
+    waiting = asyncio.create_task(value(owner, f"SELECT count(*) FROM {table}"))
+    with pytest.raises(errors.TransactionTimeout):
+        while True:
+            with suppress(errors.QueryCanceled):
+                async with busy.transaction():  # each within its own limit
+                    await busy.execute("SET LOCAL statement_timeout = '1500ms'")
+                    await busy.execute(SOFT)
+    assert await waiting == 0
+
+
+async def test_a_transaction_that_nobody_waits_for_goes_on(connect: Any, table: str) -> None:
+    alone = await connect(autocommit=False, options="-c statement_timeout=1200")
+    await alone.execute(f"INSERT INTO {table} VALUES (1)")
+    for _ in range(3):  # takes longer than the limit of transactions
+        with pytest.raises(errors.QueryCanceled):
+            async with alone.transaction():
+                await alone.execute(SOFT)
+    await alone.commit()
+    assert await value(alone, f"SELECT count(*) FROM {table}") == 1
+    await alone.rollback()
 
 
 async def test_a_large_result_ends_before_it_piles_up(owner: Connection, reader: Connection, database: EmbeddedDatabase) -> None:
