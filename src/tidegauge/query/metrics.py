@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -108,7 +109,7 @@ async def read_range(
         raise _too_many_series(limits.series)
     values = await store.steps(series, groups, steps, step, aggregation, _POINTS_IN_ANSWER + 1)
     _check_answer(len(values))
-    members = [groups.count(index) for index in range(len(labels))] if group_by is not None else [1] * len(labels)
+    members = Counter(groups)
     points = {
         index: tuple([(value.time_unix_nano, value.value) for value in found]) for index, found in groupby(values, key=lambda v: v.group)
     }
@@ -182,7 +183,8 @@ async def _series(store: MetricStore, tenant_id: int, wanted: SeriesSelector, gr
     series = await store.series(tenant_id, wanted, group_by, limit + 1)
     if len(series) > limit:
         raise _too_many_series(limit)
-    if not series and not await store.metrics(tenant_id, wanted.metric_name.replace("*", "?"), None, 1):
+    # Looked up as series and not in the list of metrics, where a * in a name stands for any characters.
+    if not series and not await store.series(tenant_id, SeriesSelector(wanted.metric_name), (), 1):
         raise NotFound(f"there is no metric {wanted.metric_name}", hint="/api/v1/metrics lists the metrics")
     if len({_KINDS[one.type] for one in series}) > 1:
         types = ", ".join(sorted({one.type for one in series}))

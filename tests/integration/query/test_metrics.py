@@ -304,6 +304,14 @@ async def test_limits(client: Client, name: str, base_ns: int) -> None:
     assert await values(client, name, base_ns, match="n=none") == {}
 
 
+async def test_an_asterisk_in_a_path_is_a_letter_of_the_name(client: Client, name: str, base_ns: int) -> None:
+    await client.send_metric(name, gauge(f"{name}*", [point(base_ns, 1)]))
+    assert await values(client, f"{name}*", base_ns) == {"": [(0, 1.0)]}
+    assert await values(client, f"{name}*", base_ns, match="n=none") == {}
+    for pattern in ("*", f"{name[:-1]}*"):
+        assert "no metric" in (await client.refused(f"/api/v1/metrics/{pattern}/range", 404))["detail"]
+
+
 async def test_two_services_of_one_request_are_two_series(client: Client, name: str, base_ns: int) -> None:
     groups = [{"resource": resource(f"{name}-{n}"), "scopeMetrics": [{"metrics": [gauge(name, [point(base_ns, n)])]}]} for n in (1, 2)]
     await client.send("metrics", groups)
