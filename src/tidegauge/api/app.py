@@ -9,6 +9,7 @@ from tidegauge import __version__
 from tidegauge.api import docs, problems
 from tidegauge.api.auth import BearerAuth
 from tidegauge.api.context import Context
+from tidegauge.api.disconnect import CancelOnDisconnect
 from tidegauge.api.routers import applications, health, logs, metrics, traces
 from tidegauge.api.services import ApiServices
 from tidegauge.config import ApiSettings
@@ -50,6 +51,7 @@ def create_app(services: ApiServices, settings: ApiSettings) -> FastAPI:
         app.include_router(router)
     docs.install(app)
     token = None if settings.token is None else settings.token.get_secret_value()
+    app.add_middleware(CancelOnDisconnect)
     app.add_middleware(BearerAuth, token=token, refuse=problems.refusal)
     return app
 
