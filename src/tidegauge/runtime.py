@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,7 +25,6 @@ from tidegauge.model.batch import Signal
 from tidegauge.otlp.decode import Decoder
 from tidegauge.receiver.http import OtlpHttp
 from tidegauge.receiver.http import refusal as otlp_refusal
-from tidegauge.serving import Endpoint
 from tidegauge.storage.postgres import validate
 from tidegauge.storage.postgres.applications import PostgresApplicationStore
 from tidegauge.storage.postgres.database import Database
@@ -37,8 +36,8 @@ from tidegauge.storage.postgres.traces import PostgresTraceStore
 
 Report = Callable[[str], None]
 _QUIET_SECONDS = 3.0
-# One commit at a time, and one spare for the moment after a connection broke.
-_INGEST_POOL_SIZE = 2
+# Ingest and maintenance do one thing at a time; one spare for the moment after a connection broke.
+_OWN_POOL_SIZE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +51,10 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """The program, assembled."""
+    """The program, assembled. ``otlp`` and ``api`` are ASGI applications."""
 
-    endpoints: Sequence[Endpoint]
+    otlp: Any
+    api: Any
     ingestor: Ingestor
     writer: Writer
 
@@ -92,10 +92,11 @@ async def assembled(settings: Settings, location: Location, now_ns: Callable[[],
 
     """
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(opened(settings, location.owner_dsn))
+        reading = opened(settings, location.owner_dsn, statement_timeout=settings.api.query_timeout)
+        database = await stack.enter_async_context(reading)
         await _check_revision(database)
         # Connections of its own: readers that hold all others for seconds must not keep anything from being stored.
-        writing = await stack.enter_async_context(opened(settings, location.owner_dsn, pool_size=_INGEST_POOL_SIZE))
+        writing = await stack.enter_async_context(opened(settings, location.owner_dsn, pool_size=_OWN_POOL_SIZE))
         store = PostgresIngestStore(writing, now_ns, settings.ingest.dedup_window)
         writer = await stack.enter_async_context(
             Writer(
@@ -117,15 +118,9 @@ async def assembled(settings: Settings, location: Location, now_ns: Callable[[],
             now_ns=now_ns,
         )
         guarded = BearerAuth(otlp, _secret(settings.api.token), otlp_refusal)
-        await stack.enter_async_context(_maintained(database, settings, lambda: writer.quiet_seconds > _QUIET_SECONDS))
-        yield Runtime(
-            [
-                Endpoint(guarded, settings.otlp.listen, "TIDEGAUGE_OTLP_LISTEN"),
-                Endpoint(_OtlpBeside(create_app(services, settings.api), guarded), settings.api.listen, "TIDEGAUGE_API_LISTEN"),
-            ],
-            ingestor,
-            writer,
-        )
+        caring = await stack.enter_async_context(opened(settings, location.owner_dsn, pool_size=_OWN_POOL_SIZE))
+        await stack.enter_async_context(_maintained(caring, settings, lambda: writer.quiet_seconds > _QUIET_SECONDS))
+        yield Runtime(guarded, _OtlpBeside(create_app(services, settings.api), guarded), ingestor, writer)
 
 
 async def _check_revision(database: Database) -> None:
@@ -166,13 +161,13 @@ async def refresh_rollups(settings: Settings, location: Location, start: datetim
         await maintenance.refresh_range(start, end)
 
 
-def opened(settings: Settings, dsn: str, *, pool_size: int | None = None) -> Database:
-    """A pool on ``dsn``, to be entered; of ``TIDEGAUGE_DATABASE_POOL_SIZE`` where nothing else is said."""
+def opened(settings: Settings, dsn: str, *, pool_size: int | None = None, statement_timeout: timedelta | None = None) -> Database:
+    """A pool on ``dsn``, to be entered; what is not said is as in ``settings.database``."""
     return Database(
         dsn,
         pool_size=pool_size or settings.database.pool_size,
         connect_timeout=settings.database.connect_timeout,
-        statement_timeout=settings.database.statement_timeout,
+        statement_timeout=statement_timeout or settings.database.statement_timeout,
         lock_timeout=settings.database.lock_timeout,
     )
 

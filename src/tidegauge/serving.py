@@ -7,7 +7,6 @@ import contextlib
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
@@ -18,15 +17,6 @@ from tidegauge.errors import ConfigurationError
 _GRACEFUL_SECONDS = 15
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """An application and where it listens. ``setting`` names the variable to change where the address is taken."""
-
-    app: Any
-    listen: ListenAddress
-    setting: str
-
-
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -34,55 +24,60 @@ class _Server(uvicorn.Server):
         yield
 
 
-@contextlib.asynccontextmanager
-async def serving(endpoints: Sequence[Endpoint]) -> AsyncIterator[Sequence[ListenAddress]]:
-    """Serve while the block runs; yields the real addresses (a port 0 is a real one then).
+@contextlib.contextmanager
+def bound(*wanted: tuple[ListenAddress, str]) -> Iterator[Sequence[socket.socket]]:
+    """Sockets on addresses, for as long as the block runs; each address comes with the variable that sets it.
 
-    Leaving the block stops accepting, waits for running requests at most 15 s, and returns.
+    They do not listen yet: a client is refused until there is somebody to answer it. Taking them before anything else is started
+    tells at once where an address is taken.
 
     Raises:
         ConfigurationError: an address cannot be listened on.
 
     """
-    sockets = [bind(endpoint.listen, endpoint.setting) for endpoint in endpoints]
-    servers = [_Server(_config(endpoint)) for endpoint in endpoints]
-    tasks = [
-        asyncio.create_task(server.serve(sockets=[bound]), name=f"server {endpoint.listen}")
-        for server, bound, endpoint in zip(servers, sockets, endpoints, strict=True)
-    ]
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(_bind(listen, setting)) for listen, setting in wanted]
+
+
+@contextlib.asynccontextmanager
+async def serving(apps: Sequence[Any], sockets: Sequence[socket.socket]) -> AsyncIterator[None]:
+    """Serve each application on its socket while the block runs.
+
+    Leaving the block stops accepting, waits for running requests at most 15 s, and returns.
+    """
+    servers = [_Server(_config(app)) for app in apps]
+    tasks = [asyncio.create_task(server.serve(sockets=[taken]), name="server") for server, taken in zip(servers, sockets, strict=True)]
     try:
         while not all(server.started for server in servers):
             await asyncio.wait(tasks, timeout=0.01, return_when=asyncio.FIRST_COMPLETED)
             for task in tasks:
                 if task.done():
                     await task
-        yield [_address(bound, endpoint.listen) for bound, endpoint in zip(sockets, endpoints, strict=True)]
+        yield
     finally:
         for server in servers:
             server.should_exit = True
         await asyncio.gather(*tasks)
 
 
-def bind(listen: ListenAddress, setting: str) -> socket.socket:
-    """A listening socket.
+def address(taken: socket.socket, listen: ListenAddress) -> ListenAddress:
+    """The real address: a port 0 is a real one by now."""
+    return ListenAddress(host=listen.host, port=taken.getsockname()[1])
 
-    Raises:
-        ConfigurationError: the address is taken, not ours or not permitted.
 
-    """
+def _bind(listen: ListenAddress, setting: str) -> socket.socket:
     family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    taken = socket.socket(family, socket.SOCK_STREAM)
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        bound.bind((listen.host, listen.port))
+        taken.bind((listen.host, listen.port))
     except OSError as error:
-        bound.close()
+        taken.close()
         raise ConfigurationError(
             f"cannot listen on {listen}: {error.strerror}", hint=f"stop what uses it, or choose another address with {setting}"
         ) from error
-    bound.listen(1024)
-    bound.setblocking(False)
-    return bound
+    taken.setblocking(False)
+    return taken
 
 
 async def stop_signal() -> signal.Signals:
@@ -103,9 +98,9 @@ async def stop_signal() -> signal.Signals:
             loop.remove_signal_handler(which)
 
 
-def _config(endpoint: Endpoint) -> uvicorn.Config:
+def _config(app: Any) -> uvicorn.Config:
     return uvicorn.Config(
-        endpoint.app,
+        app,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -115,7 +110,3 @@ def _config(endpoint: Endpoint) -> uvicorn.Config:
         timeout_keep_alive=75,
         ws="none",
     )
-
-
-def _address(bound: socket.socket, listen: ListenAddress) -> ListenAddress:
-    return ListenAddress(host=listen.host, port=bound.getsockname()[1])

@@ -17,7 +17,7 @@ from tidegauge import config
 from tidegauge.cli.terminal import progress, say, show_columns
 from tidegauge.config import ListenAddress, Settings
 from tidegauge.runtime import Location, assembled, database_location
-from tidegauge.serving import serving, stop_signal
+from tidegauge.serving import address, bound, serving, stop_signal
 from tidegauge.storage.postgres import migrate
 
 Data = Annotated[Path | None, typer.Option("--data", help="folder of the embedded database", show_default="by the platform's convention")]
@@ -80,12 +80,15 @@ async def _run(settings: Settings, *, as_json: bool, migrates: bool) -> None:
 async def _serve(settings: Settings, *, as_json: bool, migrates: bool) -> None:
     for name, what in _not_yet(settings):
         say(f"{name} is set, but this version keeps {what}", "yellow")
-    async with database_location(settings, progress) as location:
-        if migrates:
-            await asyncio.to_thread(migrate.upgrade, location.owner_dsn, settings, progress)
-        async with assembled(settings, location) as runtime, serving(runtime.endpoints) as addresses:
-            _announce(settings, location, dict(zip(("otlp", "api"), addresses, strict=True)), as_json=as_json)
-            await asyncio.Event().wait()
+    wanted = (settings.otlp.listen, "TIDEGAUGE_OTLP_LISTEN"), (settings.api.listen, "TIDEGAUGE_API_LISTEN")
+    with bound(*wanted) as sockets:
+        async with database_location(settings, progress) as location:
+            if migrates:
+                await asyncio.to_thread(migrate.upgrade, location.owner_dsn, settings, progress)
+            async with assembled(settings, location) as runtime, serving((runtime.otlp, runtime.api), sockets):
+                addresses = [address(taken, listen) for taken, (listen, _) in zip(sockets, wanted, strict=True)]
+                _announce(settings, location, dict(zip(("otlp", "api"), addresses, strict=True)), as_json=as_json)
+                await asyncio.Event().wait()
 
 
 def _not_yet(settings: Settings) -> Iterator[tuple[str, str]]:

@@ -99,7 +99,7 @@ async def client(database: TestDatabase, settings: Settings) -> AsyncIterator[Cl
     limits = ApiSettings(max_page=50, max_points=1000, max_series=20, max_trace_spans=200)
     location = Location(database.owner_dsn, None, embedded=database.kind == "embedded")
     async with assembled(settings.model_copy(update={"api": limits}), location) as runtime:
-        transport = httpx.ASGITransport(app=runtime.endpoints[1].app)
+        transport = httpx.ASGITransport(app=runtime.api)
         async with httpx.AsyncClient(transport=transport, base_url="http://tidegauge") as http:
             openapi = (await http.get("/api/openapi.json")).json()
             yield Client(http, openapi, functools.partial(refresh_rollups, settings, location))
