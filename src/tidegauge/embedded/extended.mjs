@@ -1,20 +1,46 @@
 // The extended protocol: Parse, Bind, Describe, Execute, Close up to Sync. Messages are gathered and handed over in one
 // go. Statement names are made this client's own, and statements that the database has forgotten (it was opened again,
 // or another client used the unnamed one) are parsed again unseen.
-import { cstring, message, readCString } from './protocol.mjs';
+import { ProtocolError, cstring, message, readCString } from './protocol.mjs';
 import { identifier } from './session.mjs';
 import { REFUSED } from './conversation.mjs';
+import { milliseconds } from './shared.mjs';
 
 const HELD_BYTES = 8 * 1024 * 1024;
 const STATEMENTS = 1000;
 const SYNC = message('S');
+
+/** What a bound statement asks for, where a parameter says how long the transaction's statements may take. */
+function withTimeout(info, body, offset) {
+  if (info.timeoutParameter === undefined) return info;
+  const ms = milliseconds(textParameter(body, offset, info.timeoutParameter) ?? '0');
+  return ms === undefined ? info : { ...info, timeout: { ms, local: true } };
+}
+
+/** A parameter of a Bind message, counted from 1; text has the same bytes in both formats. Null where it is null or missing. */
+function textParameter(body, offset, number) {
+  try {
+    let at = offset + 2 + 2 * body.readUInt16BE(offset);
+    const count = body.readUInt16BE(at);
+    at += 2;
+    for (let index = 1; index <= count; index += 1) {
+      const size = body.readInt32BE(at);
+      at += 4;
+      if (index === number) return size < 0 ? null : body.toString('utf8', at, at + size);
+      at += Math.max(size, 0);
+    }
+    return null;
+  } catch {
+    throw new ProtocolError('insufficient data left in message');
+  }
+}
 
 export class Extended {
   #talk;
   #held = []; // [{bytes, needs, defines}]
   #heldBytes = 0;
   #statements = new Map(); // the client's name → {bytes, info, epoch, serial, named}
-  #portals = new Map();
+  #portals = new Map(); // name → info
   #skipping = false;
   #info = {}; // merged info of what is held
 
@@ -66,7 +92,7 @@ export class Extended {
     const [name, afterName] = readCString(body, afterPortal);
     const statement = this.#statements.get(name);
     if (!statement) return this.#unknown(name);
-    this.#portals.set(portal, statement);
+    this.#portals.set(portal, withTimeout(statement.info, body, afterName));
     const bytes = message('B', Buffer.concat([cstring(portal), cstring(this.nameOf(name)), body.subarray(afterName)]));
     this.#hold({ bytes, needs: statement });
     return undefined;
@@ -87,13 +113,15 @@ export class Extended {
 
   async #execute({ body, raw }) {
     const [portal] = readCString(body, 0);
-    const info = this.#portals.get(portal)?.info ?? {};
+    const info = this.#portals.get(portal) ?? {};
     if (info.copyIn) return this.#copy(raw, info);
-    if (info.changesSession || info.timeout || info.set || info.dropsStatements) await this.flush(); // effects of exactly this one
+    // Effects of exactly this one; a limit for the transaction counts from the next statement on.
+    const alone = info.changesSession || info.set || info.dropsStatements || info.timeout?.local === false;
+    if (alone || this.#info.timeout) await this.flush();
     if (this.#skipping) return undefined;
     this.#hold({ bytes: raw });
     this.#info = { ...this.#info, ...info, copyOut: info.copyOut && !this.#info.executed, executed: true };
-    if (info.control || info.changesSession || info.timeout || info.set || info.dropsStatements) await this.flush();
+    if (info.control || alone) await this.flush();
     if (info.control && !this.#skipping) await this.#control(info.control);
     return undefined;
   }

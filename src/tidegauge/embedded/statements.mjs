@@ -72,6 +72,28 @@ function timeoutOf(node) {
   return milliseconds(constant?.sval?.sval ?? String(constant?.ival?.ival ?? 0));
 }
 
+const constant = (node) => node?.A_Const?.sval?.sval;
+
+/**
+ * A SELECT of nothing but set_config(…, true), which is how a client limits its transaction by parameters: a list of
+ * [name, value], where a value is text or the number of a parameter. Null for anything else. Such a statement leaves
+ * nothing behind in the session, so that nothing has to be read back after it.
+ */
+function localSettings(node, text) {
+  const { targetList = [], fromClause, whereClause, withClause, op } = node;
+  const calls = targetList.map(({ ResTarget: { val } }) => val?.FuncCall);
+  const simple = !fromClause && !whereClause && !withClause && op === 'SETOP_NONE';
+  if (!simple || text.match(/set_config/gi).length !== calls.length) return null;
+  const settings = [];
+  for (const call of calls) {
+    const [name, value, local] = call?.args ?? [];
+    const known = call?.funcname.at(-1).String.sval === 'set_config' && constant(name) !== undefined && local?.A_Const?.boolval?.boolval === true;
+    if (!known) return null;
+    settings.push([constant(name).toLowerCase(), value.ParamRef?.number ?? constant(value)]);
+  }
+  return settings;
+}
+
 export class Statements {
   #parse;
   #cache = new Map();
@@ -88,7 +110,7 @@ export class Statements {
 
   /**
    * What the owner's text asks for: {refusal, copyIn: {sql, binary}, copyOut, changesSession, dropsStatements,
-   * deallocate, timeout: {ms, local}, ends}. A text that does not parse is PostgreSQL's to refuse.
+   * deallocate, timeout: {ms, local}, timeoutParameter, transaction}. A text that does not parse is PostgreSQL's to refuse.
    */
   classify(text) {
     const known = this.#cache.get(text);
@@ -116,7 +138,8 @@ export class Statements {
       found.refusal ??= refusal(type, node, statements.length) ?? undefined;
       if (type === 'VariableSetStmt') this.#noteSet(found, node);
       // What these do inside cannot be seen from here: the settings are read back to be sure.
-      if (type === 'DoStmt' || type === 'CallStmt' || /set_config/i.test(text)) found.changesSession = true;
+      if (type === 'DoStmt' || type === 'CallStmt') found.changesSession = true;
+      if (/set_config/i.test(text)) this.#noteSetConfig(found, statements.length === 1 && type === 'SelectStmt' ? localSettings(node, text) : null);
       if (type === 'DiscardStmt') found.changesSession = found.dropsStatements = true;
       if (type === 'DeallocateStmt') {
         if (node.name === undefined) found.dropsStatements = true;
@@ -129,6 +152,15 @@ export class Statements {
     if (found.copyIn === null) found.refusal = unsupported('this COPY FROM STDIN could not be read');
     found.single = statements.length === 1;
     return found;
+  }
+
+  #noteSetConfig(found, settings) {
+    if (settings === null) found.changesSession = true;
+    for (const [name, value] of settings ?? []) {
+      if (name !== 'statement_timeout') continue;
+      if (typeof value === 'number') found.timeoutParameter = value;
+      else if (milliseconds(value ?? '0') !== undefined) found.timeout = { ms: milliseconds(value ?? '0'), local: true };
+    }
   }
 
   #noteSet(found, node) {

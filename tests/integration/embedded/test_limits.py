@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
+import struct
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +86,38 @@ async def test_a_client_may_lower_its_limit(connect: Any, owner: Connection) -> 
                 await owner.execute(SOFT)
     with pytest.raises(errors.QueryCanceled, match=r"0\.15 s"):
         await owner.execute(SOFT)
+
+
+LIMIT = "SELECT set_config('lock_timeout', %s, true), pg_catalog.set_config('statement_timeout', %s, true)"
+
+
+@pytest.mark.parametrize("pipeline", [False, True])
+async def test_a_transaction_may_lower_its_limit_by_a_function(owner: Connection, pipeline: bool) -> None:
+    for given, shown in (("50", r"0\.05 s"), ("60s", "3 s"), ("100ms", r"0\.1 s")):
+        with pytest.raises(errors.QueryCanceled, match=shown):
+            async with owner.transaction(), owner.pipeline() if pipeline else nullcontext():
+                await owner.execute(LIMIT, ("1000", given))
+                await owner.execute(SOFT)
+    async with owner.transaction():
+        await owner.execute(LIMIT.replace("%s", "'150'"))
+        with pytest.raises(errors.QueryCanceled, match=r"0\.15 s"):
+            async with owner.transaction():
+                await owner.execute(SOFT)
+        assert (await value(owner, "SHOW statement_timeout"), await value(owner, "SHOW lock_timeout")) == ("150ms", "150ms")
+    with pytest.raises(errors.QueryCanceled, match="3 s"):
+        await owner.execute(SOFT)
+
+
+@pytest.mark.parametrize("bind", [b"\0\0\0\0\0\xff", b"\0\0\x7f\xff", b"\0\0\0\0\0\x01\x7f\xff\xff\xff50", b"\0\0\0\0"])
+async def test_a_bind_message_that_is_cut_off(database: EmbeddedDatabase, owner: Connection, bind: bytes) -> None:
+    async with await AsyncConnection.connect(database.owner_dsn, autocommit=True) as client:
+        with socket.socket(fileno=os.dup(client.pgconn.socket)) as wire:
+            text = b"\0SELECT set_config('statement_timeout', $1, true)\0\0\0"
+            wire.setblocking(True)
+            for kind, body in ((b"P", text), (b"B", bind), (b"E", b"\0\0\0\0\0"), (b"S", b"")):
+                wire.sendall(kind + struct.pack("!i", len(body) + 4) + body)
+        assert await value(owner, "SELECT 1") == 1
+        client.pgconn.finish()
 
 
 async def test_an_idle_transaction_is_ended(connect: Any, owner: Connection, table: str) -> None:
