@@ -25,6 +25,8 @@ export class Client {
   #reader = new FrameReader({ frameLimit: MESSAGE_LIMIT.startup });
   #wake = () => {};
   closed = false;
+  /** A CancelRequest came while nothing ran: it is for the statement that is about to. */
+  cancelled = false;
   /** Called when this client's turn takes too long for those who wait. */
   overdue = () => {};
   user = null;

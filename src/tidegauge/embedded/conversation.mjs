@@ -116,8 +116,9 @@ export class Conversation {
     } catch (error) {
       if (!(error instanceof StatementError)) throw error;
       this.client.write(errorResponse('ERROR', error.code, error.message));
-      if (frame.type === 'Q' || frame.type === 'S') await this.endBatch();
-      else this.extended.skipToSync();
+      if (frame.type !== 'Q' && frame.type !== 'S') return this.extended.skipToSync();
+      this.extended.drop();
+      await this.endBatch();
     }
   }
 
@@ -166,12 +167,13 @@ export class Conversation {
 
   /** Waits for the database and brings its session into this client's state. */
   async takeTurn() {
-    if (!this.holds) {
-      const got = await this.server.turns.acquire(this.client);
-      if (!got) throw new StatementError('57014', 'canceling statement due to user request');
-    }
+    const first = !this.holds;
+    this.client.cancelled = false;
+    const canceled = () => new StatementError('57014', 'canceling statement due to user request');
+    if (first && !(await this.server.turns.acquire(this.client))) throw canceled();
     await this.server.session.enter(this.client);
     if (this.client.isReader && !this.wrapped) await this.#wrap();
+    if (first && (this.client.cancelled || this.client.closed)) throw canceled();
   }
 
   /** A reader works as its own role in a read-only transaction; without that nothing of it may run. */

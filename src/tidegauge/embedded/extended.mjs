@@ -54,8 +54,13 @@ export class Extended {
   }
 
   skipToSync() {
-    this.#held = [];
+    this.drop();
     this.#skipping = true;
+  }
+
+  /** What is held will not run. */
+  drop() {
+    [this.#held, this.#heldBytes, this.#info] = [[], 0, {}];
   }
 
   async handle(frame) {

@@ -143,7 +143,7 @@ class Server {
     const client = this.#clients.get(id);
     if (!client || client.secret !== secret) return;
     if (this.#running === client) this.host.cancel('client');
-    else this.turns.withdraw(client);
+    else if (!this.turns.withdraw(client)) client.cancelled = true;
   }
 
   onGone(client) {

@@ -205,19 +205,38 @@ async def test_cancelling_a_running_statement(connect: Any, owner: Connection) -
     assert await value(owner, "SELECT 1") == 1
 
 
-async def test_cancelling_a_waiting_statement(connect: Any, owner: Connection) -> None:
+@pytest.mark.parametrize("reader", [False, True])
+async def test_cancelling_a_task_ends_its_statement(connect: Any, owner: Connection, reader: bool) -> None:
+    client = await connect(reader=reader)
+    running = asyncio.create_task(client.execute("SELECT count(*) FROM generate_series(1, %s::bigint)", (10**12,)))
+    waiting = asyncio.create_task(value(owner, "SELECT 1"))
+    while client.info.transaction_status is not TransactionStatus.ACTIVE:
+        await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert await waiting == 1
+    assert await value(client, "SELECT 1") == 1
+
+
+@pytest.mark.parametrize("way", ["simple", "extended", "task"])
+async def test_cancelling_a_waiting_statement(connect: Any, owner: Connection, table: str, way: str) -> None:
     client = await connect()
     async with owner.transaction():
         await owner.execute("SELECT 1")
-        waiting = asyncio.create_task(client.execute("SELECT 1"))
+        sql, given = (f"INSERT INTO {table} VALUES (1)", None) if way == "simple" else (f"INSERT INTO {table} VALUES (%s)", (1,))
+        waiting = asyncio.create_task(client.execute(sql, given))
         await until_waiting(owner, waiting)
         while not waiting.done():
-            await client.cancel_safe(timeout=5)
+            if way == "task":
+                waiting.cancel()
+            else:
+                await client.cancel_safe(timeout=5)
             await owner.execute("SELECT 1")
             await asyncio.wait([waiting], timeout=0.05)
-        with pytest.raises(errors.QueryCanceled):
+        with pytest.raises(asyncio.CancelledError if way == "task" else errors.QueryCanceled):
             await waiting
-    assert await value(client, "SELECT 1") == 1
+    assert await value(client, f"SELECT count(*) + %s FROM {table}", 0) == 0  # it has left the queue, and does not run later
 
 
 async def test_too_many_clients(connect: Any) -> None:
