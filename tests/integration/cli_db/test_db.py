@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -11,6 +13,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import LiteralString
+from unittest import mock
 
 import psycopg
 import pytest
@@ -19,6 +22,7 @@ import pytest_asyncio
 from tests.servers import timescaledb
 from tests.servers.timescaledb import TestDatabase
 from tidegauge import config
+from tidegauge.cli import main
 from tidegauge.config import Settings
 from tidegauge.storage.postgres import migrate, validate
 
@@ -32,19 +36,45 @@ class Ended:
     err: str
 
 
-async def run(*arguments: str, cwd: Path, stdin: str | None = None, **env: str) -> Ended:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TIDEGAUGE_", "DATABASE_URL", "PG"))}
+def _environment(env: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(("TIDEGAUGE_", "DATABASE_URL", "PG"))} | dict(env)
+
+
+async def run(*arguments: str, cwd: Path, **env: str) -> Ended:
+    """A command in this process, from its entry point on; nobody sits at the terminal."""
+
+    def call() -> Ended:
+        status, out, err = 0, io.StringIO(), io.StringIO()
+        with (
+            mock.patch.dict(os.environ, _environment(env), clear=True),
+            mock.patch.object(sys, "argv", ["tidegauge", "db", *arguments]),
+            mock.patch.object(sys, "stdin", io.StringIO()),
+            contextlib.chdir(cwd),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            try:
+                main.run()
+            except SystemExit as ended:
+                status = int(ended.code or 0)
+        return Ended(status, out.getvalue(), err.getvalue())
+
+    return await asyncio.to_thread(call)
+
+
+async def run_process(*arguments: str, cwd: Path, **env: str) -> Ended:
+    """A command in a process of its own: psql writes to what it inherits."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "tidegauge.cli.main", "db", *arguments),
-        stdin=asyncio.subprocess.PIPE,
+        stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env=kept | env,
+        env=_environment(env),
         cwd=cwd,
     )
     async with asyncio.timeout(120):
-        out, err = await process.communicate(None if stdin is None else stdin.encode())
+        out, err = await process.communicate()
     assert process.returncode is not None
     return Ended(process.returncode, out.decode(), err.decode())
 
@@ -67,17 +97,47 @@ class Target:
     async def run(self, command: str, *arguments: str, **env: str) -> Ended:
         return await run(command, *self.arguments, *arguments, cwd=self.folder, **{**self.env, **env})
 
-    async def execute(self, statement: LiteralString) -> None:
+    async def run_process(self, command: str, *arguments: str, **env: str) -> Ended:
+        return await run_process(command, *self.arguments, *arguments, cwd=self.folder, **{**self.env, **env})
+
+    async def execute(self, *statements: LiteralString) -> None:
         async with await psycopg.AsyncConnection.connect(self.database.owner_dsn, autocommit=True, prepare_threshold=None) as connection:
-            await connection.execute(statement)
+            for statement in statements:
+                await connection.execute(statement)
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """An embedded database that a command made and another one looked at, each of which started and stopped it."""
+
+    folder: Path
+    migrated: Ended
+    status: Ended
 
 
 @pytest_asyncio.fixture(scope="module")
-async def target(tmp_path_factory: pytest.TempPathFactory, settings: Settings) -> AsyncIterator[Target]:
-    folder = tmp_path_factory.mktemp("db")
-    async with timescaledb.database(folder / "data") as found:
-        await asyncio.to_thread(migrate.upgrade, found.owner_dsn, settings, lambda _: None)
-        yield Target(found, folder)
+async def stopped(tmp_path_factory: pytest.TempPathFactory) -> Stopped:
+    folder = tmp_path_factory.mktemp("stopped")
+    data = str(folder / "data")
+    migrated = await run("migrate", "--data", data, cwd=folder)
+    return Stopped(folder / "data", migrated, await run("status", "--json", "--data", data, cwd=folder))
+
+
+@pytest_asyncio.fixture(scope="module")
+async def target(stopped: Stopped, settings: Settings) -> AsyncIterator[Target]:
+    """On the embedded database the one that ``tidegauge db migrate`` made."""
+    async with timescaledb.database(stopped.folder) as found:
+        if found.data_dir is None:
+            await asyncio.to_thread(migrate.upgrade, found.owner_dsn, settings, lambda _: None)
+        yield Target(found, stopped.folder.parent)
+
+
+def test_an_embedded_database_that_does_not_run_is_started_for_the_moment(stopped: Stopped) -> None:
+    assert stopped.migrated.status == 0, stopped.migrated.err
+    assert f"revision {validate.head()}" in stopped.migrated.err
+    assert stopped.status.status == 0, stopped.status.err
+    assert json.loads(stopped.status.out)["revision"] == validate.head()
+    assert "started for this command" in stopped.migrated.err
 
 
 async def test_what_revisions_make_is_what_validate_expects(target: Target, settings: Settings) -> None:
@@ -85,110 +145,114 @@ async def test_what_revisions_make_is_what_validate_expects(target: Target, sett
     assert [str(difference) for difference in await asyncio.to_thread(validate.validate, target.database.owner_dsn, settings)] == []
 
 
-@pytest.mark.parametrize(
-    ("change", "undo", "expected"),
-    [
+# What somebody might do to a database, how it is undone (by the repair of `db migrate` where nothing is said), what is told of it.
+CHANGES: Sequence[tuple[LiteralString, LiteralString, str]] = [
+    (
+        "DROP INDEX tidegauge.traces_trace_id",
+        "CREATE INDEX traces_trace_id ON tidegauge.traces (trace_id)",
+        "index traces_trace_id is missing",
+    ),
+    (
+        "ALTER TABLE tidegauge.metrics ADD COLUMN extra int",
+        "ALTER TABLE tidegauge.metrics DROP COLUMN extra",
+        "column metrics.extra does not belong there",
+    ),
+    (
+        "ALTER TABLE tidegauge.users DROP COLUMN password_hash",
+        "ALTER TABLE tidegauge.users ADD COLUMN password_hash text",
+        "column users.password_hash is missing",
+    ),
+    (
+        "ALTER TABLE tidegauge.alerts ALTER COLUMN name DROP NOT NULL",
+        "ALTER TABLE tidegauge.alerts ALTER COLUMN name SET NOT NULL",
+        "column alerts.name differs",
+    ),
+    (
+        "ALTER TABLE tidegauge.scopes DROP CONSTRAINT scopes_identity",
+        "ALTER TABLE tidegauge.scopes ADD CONSTRAINT scopes_identity UNIQUE (tenant_id, identity)",
+        "constraint tidegauge.scopes scopes_identity is missing",
+    ),
+    (
+        "ALTER MATERIALIZED VIEW tidegauge.traces_hourly SET (timescaledb.materialized_only = true)",
+        "ALTER MATERIALIZED VIEW tidegauge.traces_hourly SET (timescaledb.materialized_only = false)",
+        "rollup traces_hourly differs",
+    ),
+    (
         (
-            "DROP INDEX tidegauge.traces_trace_id",
-            "CREATE INDEX traces_trace_id ON tidegauge.traces (trace_id)",
-            "index traces_trace_id is missing",
+            "SELECT alter_job(job_id, schedule_interval => INTERVAL '9 days') FROM timescaledb_information.jobs "
+            "WHERE proc_name = 'policy_refresh_continuous_aggregate' AND hypertable_name = 'traces_hourly'"
         ),
         (
-            "ALTER TABLE tidegauge.metrics ADD COLUMN extra int",
-            "ALTER TABLE tidegauge.metrics DROP COLUMN extra",
-            "column metrics.extra does not belong there",
+            "SELECT alter_job(job_id, schedule_interval => INTERVAL '30 minutes') FROM timescaledb_information.jobs "
+            "WHERE proc_name = 'policy_refresh_continuous_aggregate' AND hypertable_name = 'traces_hourly'"
+        ),
+        "job traces_hourly: policy_refresh_continuous_aggregate differs",
+    ),
+    (
+        (
+            "SELECT alter_job(job_id, scheduled => NOT scheduled) FROM timescaledb_information.jobs "
+            "WHERE proc_name = 'policy_compression' AND hypertable_name = 'traces'"
         ),
         (
-            "ALTER TABLE tidegauge.users DROP COLUMN password_hash",
-            "ALTER TABLE tidegauge.users ADD COLUMN password_hash text",
-            "column users.password_hash is missing",
+            "SELECT alter_job(job_id, scheduled => NOT scheduled) FROM timescaledb_information.jobs "
+            "WHERE proc_name = 'policy_compression' AND hypertable_name = 'traces'"
         ),
+        "job traces: policy_compression differs",
+    ),
+    (
         (
-            "ALTER TABLE tidegauge.alerts ALTER COLUMN name DROP NOT NULL",
-            "ALTER TABLE tidegauge.alerts ALTER COLUMN name SET NOT NULL",
-            "column alerts.name differs",
+            "SELECT delete_job(job_id) FROM timescaledb_information.jobs "
+            "WHERE proc_name = 'drop_expired_chunks_job' AND config ->> 'relation' = 'logs'"
         ),
-        (
-            "ALTER TABLE tidegauge.scopes DROP CONSTRAINT scopes_identity",
-            "ALTER TABLE tidegauge.scopes ADD CONSTRAINT scopes_identity UNIQUE (tenant_id, identity)",
-            "constraint tidegauge.scopes scopes_identity is missing",
-        ),
-        (
-            "ALTER MATERIALIZED VIEW tidegauge.traces_hourly SET (timescaledb.materialized_only = true)",
-            "ALTER MATERIALIZED VIEW tidegauge.traces_hourly SET (timescaledb.materialized_only = false)",
-            "rollup traces_hourly differs",
-        ),
-        (
-            (
-                "SELECT alter_job(job_id, schedule_interval => INTERVAL '9 days') FROM timescaledb_information.jobs "
-                "WHERE proc_name = 'policy_refresh_continuous_aggregate' AND hypertable_name = 'traces_hourly'"
-            ),
-            (
-                "SELECT alter_job(job_id, schedule_interval => INTERVAL '30 minutes') FROM timescaledb_information.jobs "
-                "WHERE proc_name = 'policy_refresh_continuous_aggregate' AND hypertable_name = 'traces_hourly'"
-            ),
-            "job traces_hourly: policy_refresh_continuous_aggregate differs",
-        ),
-        (
-            (
-                "SELECT alter_job(job_id, scheduled => NOT scheduled) FROM timescaledb_information.jobs "
-                "WHERE proc_name = 'policy_compression' AND hypertable_name = 'traces'"
-            ),
-            (
-                "SELECT alter_job(job_id, scheduled => NOT scheduled) FROM timescaledb_information.jobs "
-                "WHERE proc_name = 'policy_compression' AND hypertable_name = 'traces'"
-            ),
-            "job traces: policy_compression differs",
-        ),
-        (
-            (
-                "SELECT delete_job(job_id) FROM timescaledb_information.jobs "
-                "WHERE proc_name = 'drop_expired_chunks_job' AND config ->> 'relation' = 'logs'"
-            ),
-            "",
-            "job logs: drop_expired_chunks_job is missing",
-        ),
-        (
-            "SELECT add_retention_policy('tidegauge.metrics', INTERVAL '9 days')",
-            "SELECT remove_retention_policy('tidegauge.metrics')",
-            "job metrics: policy_retention does not belong there",
-        ),
-        (
-            "SELECT set_chunk_time_interval('tidegauge.logs', INTERVAL '3 days')",
-            "SELECT set_chunk_time_interval('tidegauge.logs', INTERVAL '1 day')",
-            "chunk interval logs differs",
-        ),
-        (
-            "UPDATE tidegauge.lifecycle SET retention = '5 days' WHERE relation = 'trace_index'",
-            "UPDATE tidegauge.lifecycle SET retention = '30 days' WHERE relation = 'trace_index'",
-            "lifecycle trace_index differs",
-        ),
-        ("DROP VIEW analytics.users", "", "view analytics.users is missing"),
-        (
-            "CREATE OR REPLACE FUNCTION analytics.tenant_id() RETURNS smallint LANGUAGE sql STABLE AS 'SELECT 7::smallint'",
-            "",
-            "function analytics.tenant_id() differs",
-        ),
-        (
-            "UPDATE tidegauge.alembic_version SET version_num = '0007'",
-            f"UPDATE tidegauge.alembic_version SET version_num = '{validate.head()}'",
-            "revision of the schema differs",
-        ),
-    ],
-)
-async def test_validate_finds_what_was_changed(
-    target: Target, settings: Settings, change: LiteralString, undo: LiteralString, expected: str
-) -> None:
-    await target.execute(change)
+        "",
+        "job logs: drop_expired_chunks_job is missing",
+    ),
+    (
+        "SELECT add_retention_policy('tidegauge.metrics', INTERVAL '9 days')",
+        "SELECT remove_retention_policy('tidegauge.metrics')",
+        "job metrics: policy_retention does not belong there",
+    ),
+    (
+        "SELECT set_chunk_time_interval('tidegauge.logs', INTERVAL '3 days')",
+        "SELECT set_chunk_time_interval('tidegauge.logs', INTERVAL '1 day')",
+        "chunk interval logs differs",
+    ),
+    (
+        "UPDATE tidegauge.lifecycle SET retention = '5 days' WHERE relation = 'trace_index'",
+        "UPDATE tidegauge.lifecycle SET retention = '30 days' WHERE relation = 'trace_index'",
+        "lifecycle trace_index differs",
+    ),
+    ("DROP VIEW analytics.users", "", "view analytics.users is missing"),
+    (
+        "CREATE OR REPLACE FUNCTION analytics.tenant_id() RETURNS smallint LANGUAGE sql STABLE AS 'SELECT 7::smallint'",
+        "",
+        "function analytics.tenant_id() differs",
+    ),
+]
+
+
+async def test_validate_finds_what_was_changed(target: Target, settings: Settings) -> None:
+    """All changes at once: each difference is told by a name of its own, and none hides another."""
+    await target.execute(*[change for change, _, _ in CHANGES])
     try:
         found = await asyncio.to_thread(validate.validate, target.database.owner_dsn, settings)
     finally:
-        if undo:
-            await target.execute(undo)
-        else:
-            await asyncio.to_thread(migrate.upgrade, target.database.owner_dsn, settings, lambda _: None, repair=True)
-    assert expected in [str(difference) for difference in found]
+        await target.execute(*[undo for _, undo, _ in CHANGES if undo])
+        await asyncio.to_thread(migrate.upgrade, target.database.owner_dsn, settings, lambda _: None, repair=True)
+    # The constraint took its index along.
+    assert sorted(map(str, found)) == sorted([*(expected for _, _, expected in CHANGES), "index scopes_identity is missing"])
     assert [str(difference) for difference in await asyncio.to_thread(validate.validate, target.database.owner_dsn, settings)] == []
+
+
+async def test_of_another_version_the_revision_alone_is_told(target: Target, settings: Settings) -> None:
+    """What else differs is what its revisions are about."""
+    await target.execute("UPDATE tidegauge.alembic_version SET version_num = '0007'", "DROP VIEW analytics.users")
+    try:
+        found = await asyncio.to_thread(validate.validate, target.database.owner_dsn, settings)
+    finally:
+        await target.execute(f"UPDATE tidegauge.alembic_version SET version_num = '{validate.head()}'")
+        await asyncio.to_thread(migrate.upgrade, target.database.owner_dsn, settings, lambda _: None, repair=True)
+    assert [str(difference) for difference in found] == ["revision of the schema differs"]
 
 
 async def test_settings_that_were_not_applied_are_differences(target: Target) -> None:
@@ -224,18 +288,19 @@ async def test_status_shows_tables_rollups_and_jobs(target: Target) -> None:
 @pytest.mark.skipif(shutil.which("psql") is None, reason="psql is not installed")
 async def test_shell_opens_psql_as_owner_and_as_reader(target: Target) -> None:
     query = ("--", "-X", "-At", "-c", "SELECT current_user, count(*) FROM analytics.metrics")
-    owner = await target.run("shell", *query)
+    owner = await target.run_process("shell", *query)
     assert owner.status == 0, owner.err
     assert owner.out.endswith("|0\n")
 
     if target.database.data_dir is None:
         await timescaledb.let_reader_in(target.database.owner_dsn)
-    reader = await target.run("shell", "--reader", *query, PGPASSWORD=timescaledb.READER_PASSWORD)
-    assert reader.status == 0, reader.err
-    failed = await target.run(
-        "shell", "--reader", "--", "-X", "-c", "DELETE FROM tidegauge.metrics", PGPASSWORD=timescaledb.READER_PASSWORD
+    reader = await target.run_process(
+        *("shell", "--reader", *query, "-c", "DELETE FROM tidegauge.metrics"), PGPASSWORD=timescaledb.READER_PASSWORD
     )
-    assert failed.status != 0
+    assert reader.out.endswith("|0\n"), reader.err
+    assert reader.out != owner.out
+    # psql's status is that of its last statement.
+    assert (reader.status, "ERROR" in reader.err) == (1, True)
 
 
 async def test_without_psql_shell_says_how_to_connect_and_no_password(target: Target) -> None:
@@ -283,14 +348,3 @@ async def test_a_database_that_is_away_is_one_readable_message(tmp_path: Path) -
         assert "does not answer" in ended.err
         assert "Traceback" not in ended.err
         assert "pass-word" not in ended.err
-
-
-async def test_an_embedded_database_that_does_not_run_is_started_for_the_moment(tmp_path: Path) -> None:
-    folder = str(tmp_path / "data")
-    migrated = await run("migrate", "--data", folder, cwd=tmp_path)
-    assert migrated.status == 0, migrated.err
-    assert f"revision {validate.head()}" in migrated.err
-
-    status = await run("status", "--json", "--data", folder, cwd=tmp_path)
-    assert json.loads(status.out)["revision"] == validate.head()
-    assert not (tmp_path / "data" / "tidegauge.json").exists()
