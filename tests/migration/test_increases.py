@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -12,11 +13,13 @@ import psycopg
 import pytest
 import pytest_asyncio
 
+from tests.servers import timescaledb
 from tests.servers.timescaledb import TestDatabase
 from tidegauge.config import Settings
 from tidegauge.model.query import SeriesSelector, Tier, TimeRange
 from tidegauge.query.metrics import Limits, SeriesRollups, read_rollups
 from tidegauge.runtime import opened
+from tidegauge.storage.postgres import migrate
 from tidegauge.storage.postgres.database import Database
 from tidegauge.storage.postgres.metrics import PostgresMetricStore
 
@@ -119,11 +122,27 @@ def _rises(found: SeriesRollups, start_ns: int) -> dict[int, Rise]:
     }
 
 
+@pytest_asyncio.fixture(scope="module")
+async def prepared(own_database: TestDatabase, settings: Settings) -> TestDatabase:
+    """Rollups that nothing has been materialised of: what comes late for what has been is not seen before the next refresh."""
+    await asyncio.to_thread(migrate.upgrade, own_database.owner_dsn, settings, lambda _: None)
+    await asyncio.to_thread(migrate.downgrade, own_database.owner_dsn, settings, lambda _: None, "0007")
+    with psycopg.connect(own_database.owner_dsn, autocommit=True, prepare_threshold=None) as connection:
+        connection.execute("TRUNCATE tidegauge.metrics, tidegauge.metric_histograms")
+        await asyncio.to_thread(migrate.upgrade, own_database.owner_dsn, settings, lambda _: None)
+        connection.execute(
+            "SELECT alter_job(job_id, scheduled => false) FROM timescaledb_information.jobs WHERE job_id >= 1000 AND scheduled"
+        )
+    if own_database.kind != "embedded":
+        await timescaledb.let_reader_in(own_database.owner_dsn)
+    return own_database
+
+
 @pytest_asyncio.fixture
-async def counters(database: TestDatabase, settings: Settings) -> AsyncIterator[Counters]:
-    assert database.reader_dsn is not None
-    async with opened(settings, database.owner_dsn) as connections:
-        yield Counters(database.owner_dsn, database.reader_dsn, connections)
+async def counters(prepared: TestDatabase, settings: Settings) -> AsyncIterator[Counters]:
+    assert prepared.reader_dsn is not None
+    async with opened(settings, prepared.owner_dsn) as connections:
+        yield Counters(prepared.owner_dsn, prepared.reader_dsn, connections)
 
 
 def by_hand(points: Sequence[Point]) -> dict[int, float]:
