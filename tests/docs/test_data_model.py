@@ -11,6 +11,7 @@ from tests.docs.generated import DOCS, check, table
 from tests.servers.timescaledb import TestDatabase
 from tidegauge.model.attributes import KeyValues
 from tidegauge.model.identity import encode_value, resource_identity, scope_identity, series_identity
+from tidegauge.model.records import EntityRef, Resource, Scope
 
 DOCUMENT = DOCS / "data-model.md"
 
@@ -70,18 +71,23 @@ LABELS = KeyValues.of({"http.route": "/pay", "n": 1})
 BOUNDS = (0.1, 1.0)
 VALUES = [None, True, 1, 1.0, -0.0, float("nan"), "1", b"1", ("a", 1), LABELS, KeyValues.of({"n": 1, "http.route": "/pay"})]
 IDENTITIES = [
-    ("resource, no attributes, no schema URL", resource_identity(KeyValues.of({}), "")),
-    ('resource `service.name` = "checkout", no schema URL', resource_identity(RESOURCE, "")),
+    ("resource, no attributes, no schema URL", resource_identity(Resource(KeyValues(), 0, ""))),
+    ('resource `service.name` = "checkout", no schema URL', resource_identity(Resource(RESOURCE, 0, ""))),
     (
         'the same, schema URL "https://opentelemetry.io/schemas/1.40.0"',
-        resource_identity(RESOURCE, "https://opentelemetry.io/schemas/1.40.0"),
+        resource_identity(Resource(RESOURCE, 0, "https://opentelemetry.io/schemas/1.40.0")),
     ),
-    ('scope "otel.asgi", version "0.50b0"', scope_identity("otel.asgi", "0.50b0", KeyValues.of({}), "")),
+    ("resource 2 with 1 dropped attribute", resource_identity(Resource(RESOURCE, 1, ""))),
+    (
+        'resource 2 with an entity reference: type "service", id key "service.name"',
+        resource_identity(Resource(RESOURCE, 0, "", (EntityRef("", "service", ("service.name",), ()),))),
+    ),
+    ('scope "otel.asgi", version "0.50b0"', scope_identity(Scope("otel.asgi", "0.50b0", KeyValues(), 0, ""))),
     (
         'cumulative histogram "http.server.request.duration" in "s", bounds [0.1, 1.0], labels as above, of this scope and resource 2',
         series_identity(
-            resource_identity(RESOURCE, ""),
-            scope_identity("otel.asgi", "0.50b0", KeyValues.of({}), ""),
+            resource_identity(Resource(RESOURCE, 0, "")),
+            scope_identity(Scope("otel.asgi", "0.50b0", KeyValues(), 0, "")),
             "http.server.request.duration", "histogram", "s", "cumulative", None, BOUNDS, LABELS,
         ),
     ),

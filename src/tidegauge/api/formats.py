@@ -57,6 +57,7 @@ def resource(record: Resource, form: AttributesForm) -> Json:
         "attributes": form.attributes(record.attributes),
         "dropped_attributes_count": record.dropped_attributes_count,
         "schema_url": record.schema_url,
+        "entity_refs": record.entity_refs,
     }
 
 

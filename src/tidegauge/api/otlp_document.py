@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from tidegauge.model.records import Span
+from tidegauge.model.records import EntityRef, Span
 from tidegauge.otlp.typed_json import typed_attributes
 from tidegauge.query.traces import Trace
 
@@ -31,10 +31,25 @@ def _group(span: Span) -> dict[str, Any]:
     resource = span.resource
     return {
         "resource": _without_defaults(
-            {"attributes": typed_attributes(resource.attributes), "droppedAttributesCount": resource.dropped_attributes_count}
+            {
+                "attributes": typed_attributes(resource.attributes),
+                "droppedAttributesCount": resource.dropped_attributes_count,
+                "entityRefs": [_entity(reference) for reference in resource.entity_refs],
+            }
         ),
         "scopeSpans": [],
     } | _without_defaults({"schemaUrl": resource.schema_url})
+
+
+def _entity(reference: EntityRef) -> dict[str, Any]:
+    return _without_defaults(
+        {
+            "schemaUrl": reference.schema_url,
+            "type": reference.type,
+            "idKeys": reference.id_keys,
+            "descriptionKeys": reference.description_keys,
+        }
+    )
 
 
 def _scope(span: Span) -> dict[str, Any]:

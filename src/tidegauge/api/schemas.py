@@ -85,6 +85,15 @@ class Alerts(_Model):
     truncated: bool
 
 
+class EntityRef(_Model):
+    """An entity that a resource is of: keys of the resource's attributes that identify and describe it."""
+
+    schema_url: str
+    type: str
+    id_keys: list[str]
+    description_keys: list[str]
+
+
 class Resource(_Model):
     """Who sent it."""
 
@@ -95,6 +104,7 @@ class Resource(_Model):
     attributes: Attributes
     dropped_attributes_count: int
     schema_url: str
+    entity_refs: list[EntityRef]
 
 
 class Scope(_Model):

@@ -14,6 +14,9 @@ Encoding, all integers big-endian::
              | 0x06 len32 value*                 array, len32 = number of values
              | 0x07 len32 (len32 utf-8 value)*   key-values, sorted by (key, encoded value)
     record  := 0x01 kind value                   version, kind of record ("r", "s", "m"), a key-values of its fields
+
+All fields stand in a record, also those that have their default. A resource's entity references are a set: an array of key-values,
+sorted by their encoding.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from hashlib import blake2b
 from uuid import UUID
 
 from tidegauge.model.attributes import AnyValue, KeyValues
+from tidegauge.model.records import EntityRef, Resource, Scope
 
 VERSION = 1
 _LENGTH = struct.Struct(">I").pack
@@ -62,14 +66,46 @@ def digest(kind: bytes, fields: KeyValues) -> UUID:
     return UUID(bytes=blake2b(bytes([VERSION]) + kind + encode_value(fields), digest_size=16).digest())
 
 
-def resource_identity(attributes: KeyValues, schema_url: str) -> UUID:
+def resource_identity(resource: Resource) -> UUID:
     """Identity of a resource within its tenant."""
-    return digest(b"r", KeyValues.of({"attributes": attributes, "schema_url": schema_url}))
+    return digest(
+        b"r",
+        KeyValues.of(
+            {
+                "attributes": resource.attributes,
+                "dropped_attributes_count": resource.dropped_attributes_count,
+                "entity_refs": tuple(sorted(map(_entity, resource.entity_refs), key=encode_value)),
+                "schema_url": resource.schema_url,
+            }
+        ),
+    )
 
 
-def scope_identity(name: str, version: str, attributes: KeyValues, schema_url: str) -> UUID:
+def scope_identity(scope: Scope) -> UUID:
     """Identity of an instrumentation scope within its tenant."""
-    return digest(b"s", KeyValues.of({"attributes": attributes, "name": name, "schema_url": schema_url, "version": version}))
+    return digest(
+        b"s",
+        KeyValues.of(
+            {
+                "attributes": scope.attributes,
+                "dropped_attributes_count": scope.dropped_attributes_count,
+                "name": scope.name,
+                "schema_url": scope.schema_url,
+                "version": scope.version,
+            }
+        ),
+    )
+
+
+def _entity(reference: EntityRef) -> KeyValues:
+    return KeyValues.of(
+        {
+            "description_keys": reference.description_keys,
+            "id_keys": reference.id_keys,
+            "schema_url": reference.schema_url,
+            "type": reference.type,
+        }
+    )
 
 
 def series_identity(

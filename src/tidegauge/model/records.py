@@ -21,12 +21,23 @@ class Application:
 
 
 @dataclass(frozen=True, slots=True)
+class EntityRef:
+    """An entity that a resource is of: its type, and the keys of the resource's attributes that identify and describe it."""
+
+    schema_url: str
+    type: str
+    id_keys: tuple[str, ...]
+    description_keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Resource:
     """Who sent it."""
 
     attributes: KeyValues
     dropped_attributes_count: int
     schema_url: str
+    entity_refs: tuple[EntityRef, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import orjson
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans
 
 from tidegauge.model.batch import ResourceEntry, ScopeEntry
 from tidegauge.model.identity import resource_identity, scope_identity
 from tidegauge.otlp.budget import ORIGIN_BYTES, Budget
 from tidegauge.otlp.cache import BoundedCache
 from tidegauge.otlp.limits import APPLICATION_NAME_LENGTH
-from tidegauge.otlp.values import REPLACEMENT, JsonColumns, model_pairs
+from tidegauge.otlp.restore import model_resource, model_scope
+from tidegauge.otlp.values import JsonColumns
 
 UNKNOWN_SERVICE = "unknown_service"
 ResourceCache = BoundedCache[tuple[bytes, str], ResourceEntry]
@@ -24,35 +26,37 @@ def resource_entry(resource: Resource, schema_url: str) -> ResourceEntry:
     ``deployment.environment`` is the older name of ``deployment.environment.name`` and counts where that is absent or empty.
     """
     columns = JsonColumns()
-    attributes = model_pairs(resource.attributes)
+    shown_url = columns.text(schema_url)
     text = columns.attributes(resource.attributes)
     named = orjson.loads(text)
     environment = _name(named.get("deployment.environment.name")) or _name(named.get("deployment.environment"))
     return ResourceEntry(
-        identity=resource_identity(attributes, schema_url),
+        identity=resource_identity(model_resource(resource, schema_url)),
         service_name=_name(named.get("service.name")) or UNKNOWN_SERVICE,
         service_namespace=_name(named.get("service.namespace")),
         environment=environment,
-        schema_url=schema_url.replace("\0", REPLACEMENT),
+        schema_url=shown_url,
         attributes=text,
         dropped_attributes_count=resource.dropped_attributes_count,
-        original=resource.SerializeToString() if columns.lossy or resource.entity_refs else None,
+        original=ResourceSpans(resource=resource, schema_url=schema_url).SerializeToString()
+        if columns.lossy or resource.entity_refs
+        else None,
     )
 
 
 def scope_entry(scope: InstrumentationScope, schema_url: str) -> ScopeEntry:
     """A scope with its identity."""
     columns = JsonColumns()
-    attributes = model_pairs(scope.attributes)
+    shown_url = columns.text(schema_url)
     name, version, text = columns.text(scope.name), columns.text(scope.version), columns.attributes(scope.attributes)
     return ScopeEntry(
-        identity=scope_identity(scope.name, scope.version, attributes, schema_url),
+        identity=scope_identity(model_scope(scope, schema_url)),
         name=name,
         version=version,
-        schema_url=schema_url.replace("\0", REPLACEMENT),
+        schema_url=shown_url,
         attributes=text,
         dropped_attributes_count=scope.dropped_attributes_count,
-        original=scope.SerializeToString() if columns.lossy else None,
+        original=ScopeSpans(scope=scope, schema_url=schema_url).SerializeToString() if columns.lossy else None,
     )
 
 

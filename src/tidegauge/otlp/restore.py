@@ -1,6 +1,7 @@
 """Stored columns back to the model: from JSON columns, and from ``original`` messages where these are not faithful.
 
-An ``original`` is the item's own OTLP message as it was sent; where a row has one, it counts and the columns do not. Strings in it that are
+An ``original`` is the item's own OTLP message as it was sent (of a resource or scope the ResourceSpans or ScopeSpans around it, which has
+its schema URL); where a row has one, it counts and the columns do not. Strings in it that are
 not UTF-8 are restored as the columns have them, with U+FFFD in the place of what cannot be read: ``original`` alone holds the bytes sent.
 """
 
@@ -14,10 +15,11 @@ from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope, KeyVa
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord as LogRecordMessage
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Exemplar as ExemplarMessage
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource as ResourceMessage
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
 
 from tidegauge.model.attributes import AnyValue, KeyValues
-from tidegauge.model.records import Resource, Scope, SpanEvent, SpanLink
+from tidegauge.model.records import EntityRef, Resource, Scope, SpanEvent, SpanLink
 from tidegauge.otlp.utf8 import Repair
 from tidegauge.otlp.values import model_pairs, model_value
 
@@ -114,15 +116,30 @@ def restore_log(original: bytes) -> LogFields:
     )
 
 
-def restore_resource(original: bytes, schema_url: str) -> Resource:
-    """A resource from its Resource message; the schema URL is a column of its own."""
-    resource = ResourceMessage.FromString(original)
-    return Resource(model_pairs(resource.attributes), resource.dropped_attributes_count, schema_url)
+def restore_resource(original: bytes) -> Resource:
+    """A resource from a ResourceSpans message without spans, which has its schema URL as well."""
+    sent = ResourceSpans.FromString(original)
+    return model_resource(sent.resource, sent.schema_url)
 
 
-def restore_scope(original: bytes, schema_url: str) -> Scope:
-    """A scope from its InstrumentationScope message; the schema URL is a column of its own."""
-    scope = InstrumentationScope.FromString(original)
+def restore_scope(original: bytes) -> Scope:
+    """A scope from a ScopeSpans message without spans, which has its schema URL as well."""
+    sent = ScopeSpans.FromString(original)
+    return model_scope(sent.scope, sent.schema_url)
+
+
+def model_resource(resource: ResourceMessage, schema_url: str) -> Resource:
+    """The model's resource of a message, exactly."""
+    return Resource(
+        model_pairs(resource.attributes),
+        resource.dropped_attributes_count,
+        schema_url,
+        tuple([EntityRef(ref.schema_url, ref.type, tuple(ref.id_keys), tuple(ref.description_keys)) for ref in resource.entity_refs]),
+    )
+
+
+def model_scope(scope: InstrumentationScope, schema_url: str) -> Scope:
+    """The model's scope of a message, exactly."""
     return Scope(scope.name, scope.version, model_pairs(scope.attributes), scope.dropped_attributes_count, schema_url)
 
 

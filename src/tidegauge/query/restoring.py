@@ -57,13 +57,13 @@ def _attributes(parsed: Any) -> Any:
 
 def _resource(stored: StoredResource) -> Resource:
     if stored.original is not None:
-        return restore.restore_resource(stored.original, stored.schema_url)
+        return restore.restore_resource(stored.original)
     return Resource(_attributes(stored.attributes), stored.dropped_attributes_count, stored.schema_url)
 
 
 def _scope(stored: StoredScope) -> Scope:
     if stored.original is not None:
-        return restore.restore_scope(stored.original, stored.schema_url)
+        return restore.restore_scope(stored.original)
     return Scope(stored.name, stored.version, _attributes(stored.attributes), stored.dropped_attributes_count, stored.schema_url)
 
 

@@ -80,9 +80,13 @@ async def test_every_field_comes_back_equal(client: Client, name: str, trace_id:
     )
     scope = {"name": "lib", "version": "1.2", "attributes": attributes[1:4], "droppedAttributesCount": 6}
     group = {
-        "resource": {"attributes": [text("service.name", name), *attributes], "droppedAttributesCount": 7},
-        "schemaUrl": "https://example.org/r",
-        "scopeSpans": [{"scope": scope, "schemaUrl": "https://example.org/s", "spans": [sent]}],
+        "resource": {
+            "attributes": [text("service.name", name), *attributes],
+            "droppedAttributesCount": 7,
+            "entityRefs": [{"schemaUrl": "u", "type": "service", "idKeys": ["service.name"], "descriptionKeys": ["k0", "k1"]}],
+        },
+        "schemaUrl": "https://example.org/r\0",
+        "scopeSpans": [{"scope": scope, "schemaUrl": "https://example.org/s\0", "spans": [sent]}],
     }
     await client.send("traces", [group])
     answer = await client.http.get(f"/api/v1/traces/{trace_id}", params={"format": "otlp"})
@@ -95,10 +99,27 @@ async def test_every_field_comes_back_equal(client: Client, name: str, trace_id:
     assert (shown["kind"], shown["status"]) == ("CLIENT", {"code": "ERROR", "message": "declined"})
     assert shown["duration_ns"] == 864_197_532
     assert trace["resources"][shown["resource"]]["attributes"] == group["resource"]["attributes"]
+    (entity,) = trace["resources"][shown["resource"]]["entity_refs"]
+    assert entity == {"schema_url": "u", "type": "service", "id_keys": ["service.name"], "description_keys": ["k0", "k1"]}
     assert trace["scopes"][shown["scope"]]["version"] == "1.2"
 
     plain = await client.get(f"/api/v1/traces/{trace_id}", ONE_TRACE, attributes="map")
     assert plain["spans"][0]["attributes"]["k9"] == {"a": 0.5}
+
+
+async def test_resources_and_scopes_that_differ_in_what_was_dropped(client: Client, name: str, trace_id: str, base_ns: int) -> None:
+    groups = [
+        {
+            "resource": {"attributes": [text("service.name", name)], "droppedAttributesCount": number},
+            "scopeSpans": [
+                {"scope": {"name": "lib", "droppedAttributesCount": number + 10}, "spans": [span(trace_id, number, base_ns + number)]}
+            ],
+        }
+        for number in (1, 2)
+    ]
+    await client.send("traces", groups)
+    answer = await client.http.get(f"/api/v1/traces/{trace_id}", params={"format": "otlp"})
+    assert answer.json() == {"resourceSpans": groups}
 
 
 async def test_a_span_sent_twice_stands_once(client: Client, name: str, trace_id: str, base_ns: int) -> None:

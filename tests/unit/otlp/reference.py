@@ -14,9 +14,11 @@ from typing import Any
 
 import orjson
 from google.protobuf.message import Message
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans
 
 from tidegauge.model.attributes import AnyValue, KeyValues
 from tidegauge.model.identity import resource_identity, scope_identity, series_identity
+from tidegauge.model.records import EntityRef, Resource, Scope
 
 LIMIT = 2**63
 
@@ -116,27 +118,38 @@ def resource_row(resource: Any, schema_url: str) -> dict[str, Any]:
     attributes = model_pairs(resource.attributes)
     named = dict(attributes)
     return {
-        "identity": resource_identity(attributes, schema_url),
+        "identity": resource_identity(
+            Resource(
+                attributes,
+                resource.dropped_attributes_count,
+                schema_url,
+                tuple(EntityRef(e.schema_url, e.type, tuple(e.id_keys), tuple(e.description_keys)) for e in resource.entity_refs),
+            )
+        ),
         "service_name": as_text(named.get("service.name")) or "unknown_service",
         "service_namespace": as_text(named.get("service.namespace")),
         "environment": as_text(named.get("deployment.environment.name")) or as_text(named.get("deployment.environment")),
         "schema_url": clean(schema_url),
         "attributes": plain(attributes),
         "dropped_attributes_count": resource.dropped_attributes_count,
-        "original": None if survives(attributes) else resource.SerializeToString(),
+        "original": None
+        if survive(attributes, schema_url) and not resource.entity_refs
+        else ResourceSpans(resource=resource, schema_url=schema_url).SerializeToString(),
     }
 
 
 def scope_row(scope: Any, schema_url: str) -> dict[str, Any]:
     attributes = model_pairs(scope.attributes)
     return {
-        "identity": scope_identity(scope.name, scope.version, attributes, schema_url),
+        "identity": scope_identity(Scope(scope.name, scope.version, attributes, scope.dropped_attributes_count, schema_url)),
         "name": clean(scope.name),
         "version": clean(scope.version),
         "schema_url": clean(schema_url),
         "attributes": plain(attributes),
         "dropped_attributes_count": scope.dropped_attributes_count,
-        "original": None if survive(attributes, scope.name, scope.version) else scope.SerializeToString(),
+        "original": None
+        if survive(attributes, scope.name, scope.version, schema_url)
+        else ScopeSpans(scope=scope, schema_url=schema_url).SerializeToString(),
     }
 
 

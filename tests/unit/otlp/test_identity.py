@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, EntityRef, InstrumentationScope, KeyValue, KeyValueList
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint, Sum
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
@@ -45,28 +45,45 @@ EVERYTHING = [
 @pytest.mark.parametrize(
     ("attributes", "schema_url", "identity"),
     [
-        ([], "", "230db2b0-dbc4-cff7-9790-0dd3927b2c51"),
-        ([CHECKOUT.attributes[0]], "", "156f21b1-e24e-7a09-217e-5600ead80046"),
-        ([CHECKOUT.attributes[0]], SCHEMA, "d55a4f6e-5448-52a9-97a8-341e34be4ed5"),
-        ([pair("k", int_value=1)], "", "bafd0220-fb54-e658-dcdb-7386d143c46e"),
-        ([pair("k", double_value=1.0)], "", "f4f60082-9aaa-1783-a751-60b59d047688"),
-        ([pair("k", string_value="1")], "", "e8b1e939-58c8-1419-5ba9-c9730554e864"),
-        ([pair("k", bytes_value=b"1")], "", "177348df-1fb8-5e5d-0249-3fdbda6c1540"),
-        ([pair("k", bool_value=True)], "", "c00cb5f9-af34-ded9-2251-4ec18c0961ae"),
-        ([KeyValue(key="k")], "", "bc2952b3-cdb8-61af-06a3-6ea7520f0bad"),
-        ([pair("k", array_value=ArrayValue(values=[AnyValue(int_value=1)]))], "", "281eabbf-c028-08f8-6ff5-51a89496b2a9"),
-        ([pair("k", kvlist_value=KeyValueList(values=[pair("a", int_value=1)]))], "", "3f7fcfc4-f979-e8ff-44e1-e2671b21c9db"),
-        (EVERYTHING, "", "dc004089-c8b1-ff21-6ac3-d8ace0ee3a3e"),
-        (EVERYTHING[::-1], "", "dc004089-c8b1-ff21-6ac3-d8ace0ee3a3e"),
+        ([], "", "1cfe7d7d-7017-3f8f-ad72-5a3317943a73"),
+        ([CHECKOUT.attributes[0]], "", "591e0202-5869-7f23-acb0-62314eff2e80"),
+        ([CHECKOUT.attributes[0]], SCHEMA, "455e2065-8310-469d-3aab-0f30fdc53bd9"),
+        ([pair("k", int_value=1)], "", "37843746-a4c9-d5f0-735e-fec79377e6fa"),
+        ([pair("k", double_value=1.0)], "", "656fa998-a94b-97b3-8e96-0cee46b9ed15"),
+        ([pair("k", string_value="1")], "", "a14c921d-381f-5d89-4673-2ec1c68eabe8"),
+        ([pair("k", bytes_value=b"1")], "", "69d01d46-b322-5619-1a02-457dcb9e40f9"),
+        ([pair("k", bool_value=True)], "", "d3912ecd-f032-1baa-2604-f9a3455963f8"),
+        ([KeyValue(key="k")], "", "48c2bf6d-628a-8126-5bbd-037c396dde6d"),
+        ([pair("k", array_value=ArrayValue(values=[AnyValue(int_value=1)]))], "", "96469cfe-ea4b-1979-e686-08f09180f075"),
+        ([pair("k", kvlist_value=KeyValueList(values=[pair("a", int_value=1)]))], "", "f0f6f7e7-8ba0-f258-2c2c-92eef674a1d7"),
+        (EVERYTHING, "", "b349299f-4a87-d436-2799-5b23e6dc24e0"),
+        (EVERYTHING[::-1], "", "b349299f-4a87-d436-2799-5b23e6dc24e0"),
     ],
 )
 def test_resource_vectors(attributes: list[KeyValue], schema_url: str, identity: str) -> None:
     assert str(resource_entry(Resource(attributes=attributes), schema_url).identity) == identity
 
 
+def test_resources_that_differ_in_anything_are_different() -> None:
+    """Of resources with one identity only the first is stored: what does not count for it would be lost."""
+    refs = [EntityRef(type="a", id_keys=["k"]), EntityRef(type="b", id_keys=["k"]), EntityRef(type="a", description_keys=["k"])]
+    resources = [
+        Resource(),
+        Resource(dropped_attributes_count=1),
+        *(Resource(entity_refs=[ref]) for ref in refs),
+        Resource(entity_refs=refs),
+    ]
+    assert len({resource_entry(resource, "").identity for resource in resources}) == len(resources)
+    assert resource_entry(Resource(entity_refs=refs[::-1]), "").identity == resource_entry(resources[-1], "").identity
+
+
+def test_scopes_that_differ_in_dropped_attributes_are_different() -> None:
+    assert scope_entry(InstrumentationScope(), "").identity != scope_entry(InstrumentationScope(dropped_attributes_count=1), "").identity
+
+
 @pytest.mark.parametrize(
     ("scope", "identity"),
-    [(InstrumentationScope(), "e1f7b153-855b-4569-afdd-73d528c6f488"), (ASGI, "0bfd6678-9e49-1f05-5153-b3ffc29de31e")],
+    [(InstrumentationScope(), "5821f837-c224-f13b-9045-4a8249f3f3fb"), (ASGI, "6c10ee6e-69c1-fd2f-c818-eb79d6031d7d")],
 )
 def test_scope_vectors(scope: InstrumentationScope, identity: str) -> None:
     assert str(scope_entry(scope, "").identity) == identity
@@ -91,11 +108,11 @@ def test_scope_vectors(scope: InstrumentationScope, identity: str) -> None:
                     ],
                 ),
             ),
-            "f3aa1869-b5f1-5168-0c21-e8d77358c4f9",
+            "2abcd890-a9c8-9261-b15d-c4a1f6dffafb",
         ),
         (
             Metric(name="queue.size", gauge=Gauge(data_points=[NumberDataPoint(time_unix_nano=1, as_int=1)])),
-            "7b3feb87-a721-2582-0065-6ffe106fd021",
+            "2e20d303-ed60-a38b-2488-d4307c0ad2b5",
         ),
         (
             Metric(
@@ -109,7 +126,7 @@ def test_scope_vectors(scope: InstrumentationScope, identity: str) -> None:
                     ],
                 ),
             ),
-            "c8741d0e-f5d0-5eeb-73cb-7e35479f0136",
+            "09685b70-ed40-df79-92b0-b644107ed505",
         ),
     ],
 )

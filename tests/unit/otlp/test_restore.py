@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope, KeyValueList
@@ -16,6 +17,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from tests.unit.otlp import reference, strategies
 from tests.unit.otlp.reference import canonical, model, model_pairs, through_jsonb
 from tidegauge.model.batch import LogBatch, Signal, SpanBatch
+from tidegauge.model.records import EntityRef
 from tidegauge.otlp import restore
 from tidegauge.otlp.decode import Decoder, Encoding
 from tidegauge.otlp.origins import resource_entry, scope_entry
@@ -142,12 +144,13 @@ def test_a_log_record_comes_back(record: LogRecord) -> None:
 
 
 @QUICK
-@given(strategies.resources)
-def test_a_resource_comes_back(resource: Resource) -> None:
-    entry = resource_entry(resource, "https://example.test/1")
+@given(strategies.resources, st.sampled_from(["https://example.test/1", "nul\0"]))
+def test_a_resource_comes_back(resource: Resource, schema_url: str) -> None:
+    entry = resource_entry(resource, schema_url)
+    assert entry.original is not None or entry.schema_url == schema_url
     if entry.original is not None:
-        found = restore.restore_resource(entry.original, entry.schema_url)
-        assert (found.dropped_attributes_count, found.schema_url) == (resource.dropped_attributes_count, "https://example.test/1")
+        found = restore.restore_resource(entry.original)
+        assert (found.dropped_attributes_count, found.schema_url) == (resource.dropped_attributes_count, schema_url)
         attributes = found.attributes
     else:
         attributes = restore.attributes_from_json(stored(entry.attributes))
@@ -157,18 +160,21 @@ def test_a_resource_comes_back(resource: Resource) -> None:
 def test_entity_references_of_a_resource_are_kept() -> None:
     resource = Resource()
     resource.entity_refs.add(type="service", id_keys=["service.name"])
-    assert resource_entry(resource, "").original == resource.SerializeToString()
+    original = resource_entry(resource, "").original
+    assert original is not None
+    assert restore.restore_resource(original).entity_refs == (EntityRef("", "service", ("service.name",), ()),)
 
 
 @QUICK
-@given(strategies.scopes)
-def test_a_scope_comes_back(scope: InstrumentationScope) -> None:
-    entry = scope_entry(scope, "https://example.test/1")
+@given(strategies.scopes, st.sampled_from(["https://example.test/1", "nul\0"]))
+def test_a_scope_comes_back(scope: InstrumentationScope, schema_url: str) -> None:
+    entry = scope_entry(scope, schema_url)
+    assert entry.original is not None or entry.schema_url == schema_url
     found = (entry.name, entry.version, restore.attributes_from_json(stored(entry.attributes)), entry.dropped_attributes_count)
     if entry.original is not None:
-        restored = restore.restore_scope(entry.original, entry.schema_url)
+        restored = restore.restore_scope(entry.original)
         found = (restored.name, restored.version, restored.attributes, restored.dropped_attributes_count)
-        assert restored.schema_url == "https://example.test/1"
+        assert restored.schema_url == schema_url
     name, version, attributes, dropped = found
     assert (name, version, dropped) == (scope.name, scope.version, scope.dropped_attributes_count)
     assert canonical(attributes) == canonical(model_pairs(scope.attributes))

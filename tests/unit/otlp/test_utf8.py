@@ -7,6 +7,7 @@ import json
 import pytest
 from opentelemetry.proto.common.v1.common_pb2 import EntityRef
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 
 from tests.unit.otlp.test_wire import NOW, SPAN, field
 from tidegauge.errors import InvalidArgument
@@ -68,7 +69,7 @@ def test_lists_of_strings_are_repaired() -> None:
     batch = Decoder().decode(Signal.TRACES, body(field(2, SPAN), resource), Encoding.PROTOBUF)
     original = batch.resources[0].original
     assert original is not None
-    assert list(Resource.FromString(original).entity_refs[0].id_keys) == ["good", "\ufffd", "last"]
+    assert list(ResourceSpans.FromString(original).resource.entity_refs[0].id_keys) == ["good", "\ufffd", "last"]
 
 
 def test_what_is_malformed_besides_is_refused() -> None:
