@@ -32,6 +32,7 @@ export class Client {
   user = null;
   #settings = new Map();
   #settingsKey = null;
+  #startupTimer = null;
 
   constructor(socket, server, id) {
     this.socket = socket;
@@ -82,15 +83,13 @@ export class Client {
 
   /** The whole life of the connection. */
   async run() {
-    const timer = setTimeout(() => this.socket.destroy(), STARTUP_MS);
+    this.#startupTimer = setTimeout(() => this.socket.destroy(), STARTUP_MS);
     try {
-      const started = await this.#startup();
-      clearTimeout(timer);
-      if (started) await new Conversation(this, this.server).run();
+      if (await this.#startup()) await new Conversation(this, this.server).run();
     } catch (error) {
       this.#sayGoodbye(error);
     } finally {
-      clearTimeout(timer);
+      clearTimeout(this.#startupTimer);
       this.socket.end();
       this.#onClose();
     }
@@ -170,6 +169,7 @@ export class Client {
     const replication = parameters.get('replication');
     if (replication && !/^(0|off|false|no)$/i.test(replication)) throw new Fatal('0A000', 'replication is not possible in the embedded database');
     await this.#authenticate(parameters.get('user') ?? '');
+    clearTimeout(this.#startupTimer); // from here on it is for us to hurry
     this.user = parameters.get('user');
     this.#reader.frameLimit = this.isReader ? MESSAGE_LIMIT.reader : MESSAGE_LIMIT.owner;
     await this.#greet(parameters);

@@ -16,6 +16,10 @@ import { Turns } from './turns.mjs';
 
 const CLOSE_MS = 15_000;
 const SYNC = message('S');
+/** How long a new connection waits for its turn, where its settings have to be tried out. */
+const GREETING_MS = 10_000;
+/** Names that PostgreSQL takes as they are: nothing has to be tried out. */
+const PLAIN_NAME = /^[\x20-\x7e]{0,63}$/;
 /** WebAssembly memory never shrinks: beyond this the database is opened anew at a quiet moment. */
 const HEAP_LIMIT = 1536 * 1024 * 1024;
 
@@ -81,9 +85,11 @@ class Server {
       checkEncoding(settings);
       const wanted = client.isReader ? readerStartup(settings) : settings;
       client.settings = new Map([...wanted].filter(([name, value]) => !this.session.isBase(name, value)));
-      if (client.settings.size) for (const [name, value] of await this.#tryOut(client)) reported.set(name, value);
+      const tried = harmless(client.settings) ? client.settings : await this.#tryOut(client);
+      for (const [name, value] of tried) reported.set(name, value);
+      client.told = new Map(reported);
     } catch (error) {
-      throw error.code ? new Fatal(error.code, error.message) : error;
+      throw error.code ? new Fatal(error.code, error.message, error.hint) : error;
     }
     reported.set('session_authorization', client.user);
     if (client.isReader) reported.set('is_superuser', 'off').set('default_transaction_read_only', 'on');
@@ -91,7 +97,7 @@ class Server {
   }
 
   async #tryOut(client) {
-    if (!(await this.turns.acquire(client))) throw new Fatal('57P01', 'canceled');
+    if (!(await this.turns.acquire(client, GREETING_MS))) throw new Fatal('57P03', 'the embedded database is busy', 'Connect again: other clients’ statements run one after another.');
     try {
       await this.session.enter(client);
       return client.isReader ? await this.session.tryLocally(client.settings) : await this.session.leave(client);
@@ -163,6 +169,11 @@ class Server {
     emit({ event: 'stopped' });
     process.exit(0);
   }
+}
+
+/** Whether these settings need not be tried out: most clients only say their name. */
+function harmless(settings) {
+  return [...settings].every(([name, value]) => name === 'application_name' && PLAIN_NAME.test(value));
 }
 
 /** Statements are checked as UTF-8, so PostgreSQL must read them as UTF-8. */

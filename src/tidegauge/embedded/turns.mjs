@@ -17,15 +17,20 @@ export class Turns {
     return this.#holder === client;
   }
 
-  /** Resolves to true when it is the client's turn, to false when it was taken out of the queue. */
-  acquire(client) {
+  /** Resolves to true when it is the client's turn, to false when it was taken out of the queue or has waited for `ms`. */
+  acquire(client, ms = 0) {
     if (this.#holder === client) return Promise.resolve(true);
     if (this.#holder === null) {
       this.#give(client);
       return Promise.resolve(true);
     }
     return new Promise((resolve) => {
-      this.#waiting.push({ client, resolve });
+      const timer = ms > 0 ? setTimeout(() => this.withdraw(client), ms) : null;
+      const done = (got) => {
+        clearTimeout(timer);
+        resolve(got);
+      };
+      this.#waiting.push({ client, resolve: done });
       this.#watch();
     });
   }

@@ -210,7 +210,7 @@ async def test_cancelling_a_task_ends_its_statement(connect: Any, owner: Connect
     client = await connect(reader=reader)
     running = asyncio.create_task(client.execute("SELECT count(*) FROM generate_series(1, %s::bigint)", (10**12,)))
     waiting = asyncio.create_task(value(owner, "SELECT 1"))
-    while client.info.transaction_status is not TransactionStatus.ACTIVE:
+    while client.info.transaction_status is not TransactionStatus.ACTIVE:  # noqa: ASYNC110 - until it has been sent
         await asyncio.sleep(0)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -237,6 +237,15 @@ async def test_cancelling_a_waiting_statement(connect: Any, owner: Connection, t
         with pytest.raises(asyncio.CancelledError if way == "task" else errors.QueryCanceled):
             await waiting
     assert await value(client, f"SELECT count(*) + %s FROM {table}", 0) == 0  # it has left the queue, and does not run later
+
+
+@pytest.mark.parametrize("reader", [False, True])
+async def test_connecting_waits_for_nobody(connect: Any, owner: Connection, reader: bool) -> None:
+    async with owner.transaction():
+        await owner.execute("SELECT 1")
+        client = await connect(reader=reader, application_name="it's \\ me")  # while another has the database
+        assert client.pgconn.parameter_status(b"application_name") == b"it's \\ me"
+    assert await value(client, "SHOW application_name") == "it's \\ me"
 
 
 async def test_too_many_clients(connect: Any) -> None:
