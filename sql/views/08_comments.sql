@@ -129,7 +129,7 @@ BEGIN
             (NULL, 'message', 'What was said to the sender; empty for nothing.'),
             (NULL, 'rejected_at', 'When it was refused.'),
             (NULL, 'reason', 'Why, as a short stable name.'),
-            (NULL, 'sample', 'The first refused item, cut at 4 KiB: its protobuf message; as JSON where it came as malformed JSON or was refused for its time.'),
+            (NULL, 'sample', 'The first refused item, cut at 4 KiB: its protobuf message; as JSON where it came as malformed JSON or was refused for its time; NULL where the database refused it.'),
             (NULL, 'timestamp', 'Time of the point or record.'),
             ('tidegauge.metric_exemplars', 'timestamp', 'The exemplar''s own time, or its point''s where it has none.'),
             (NULL, 'start_timestamp', 'Start of the cumulative epoch: a new one follows each reset. NULL: not cumulative, or unknown.'),
