@@ -14,11 +14,7 @@ SELECT
     -- NULL for whom the server does not show it
     (SELECT s.setting FROM pg_catalog.pg_settings s WHERE s.name = 'shared_preload_libraries') AS preloaded,
     current_setting('timescaledb.license', true) AS timescaledb_license,
-    coalesce(current_setting('timescaledb.max_background_workers', true)::int, 0) AS timescaledb_background_workers,
-    EXISTS (SELECT FROM pg_catalog.pg_settings s WHERE s.name = 'timescaledb.enable_direct_compress_copy') AS direct_compress,
-    EXISTS (
-        SELECT FROM pg_catalog.pg_settings s WHERE s.name = 'default_toast_compression' AND 'lz4' = ANY (s.enumvals)
-    ) AS lz4;
+    coalesce(current_setting('timescaledb.max_background_workers', true)::int, 0) AS timescaledb_background_workers;
 
 -- name: create_extension
 -- The extension's own schema, where its functions are found: public unless it exists elsewhere already.

@@ -30,8 +30,6 @@ FIT: Mapping[str, object] = {
     "preloaded": "timescaledb",
     "timescaledb_license": "timescale",
     "timescaledb_background_workers": 16,
-    "direct_compress": True,
-    "lz4": True,
 }
 
 
@@ -186,7 +184,7 @@ def test_capabilities_of_a_server_and_of_the_embedded_database() -> None:
     embedded = capabilities.from_facts({**FIT, "version": "PostgreSQL 17.5 on aarch64, compiled by emcc (Emscripten)"})
     idle = capabilities.from_facts({**FIT, "timescaledb_background_workers": 0})
 
-    assert (server.has_background_workers, server.has_advisory_locks, server.has_lz4) == (True, True, True)
+    assert (server.has_background_workers, server.has_advisory_locks) == (True, True)
     assert embedded == capabilities.embedded()
     assert not idle.has_background_workers
 

@@ -12,25 +12,18 @@ class Capabilities:
 
     Attributes:
         has_background_workers: TimescaleDB runs its jobs itself. WebAssembly has no processes: there our scheduler calls run_job().
-        has_statement_timeout: statement_timeout, lock_timeout and cancel requests work. Without signals they are ignored; a
-            statement over its limit is ended by ending its process.
+        has_statement_timeout: PostgreSQL keeps statement_timeout and lock_timeout. It needs signals for that, which WebAssembly does
+            not have: there the server around it ends statements, at its own limit or at a lower statement_timeout.
         has_advisory_locks: locks belong to a client. Where all clients share one session, every client holds every advisory lock;
             transactions are serialised there anyway.
-        direct_compress: COPY can write compressed batches (timescaledb.enable_direct_compress_copy, 2.21 and newer). Where all
-            clients share one session and chunks are small it gains nothing and is left off.
         parallel_writers: several transactions proceed at once, so that more than one writing connection pays.
-        has_lz4: TOAST can use lz4, which reads 2.7 times faster than pglz.
-        has_roles: a role is a boundary between clients. In one shared superuser session it is not; there statements are parsed.
 
     """
 
     has_background_workers: bool
     has_statement_timeout: bool
     has_advisory_locks: bool
-    direct_compress: bool
     parallel_writers: bool
-    has_lz4: bool
-    has_roles: bool
 
 
 def embedded() -> Capabilities:
@@ -39,10 +32,7 @@ def embedded() -> Capabilities:
         has_background_workers=False,
         has_statement_timeout=False,
         has_advisory_locks=False,
-        direct_compress=False,
         parallel_writers=False,
-        has_lz4=False,
-        has_roles=False,
     )
 
 
@@ -58,8 +48,5 @@ def from_facts(facts: Mapping[str, object]) -> Capabilities:
         has_background_workers=int(str(facts["timescaledb_background_workers"])) > 0,
         has_statement_timeout=True,
         has_advisory_locks=True,
-        direct_compress=bool(facts["direct_compress"]),
         parallel_writers=True,
-        has_lz4=bool(facts["lz4"]),
-        has_roles=True,
     )
