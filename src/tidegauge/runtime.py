@@ -42,11 +42,15 @@ _OWN_POOL_SIZE = 2
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where the database is. ``reader_dsn`` is None on a server: its reader role's password is not ours to know."""
+    """Where the database is. ``reader_dsn`` is None on a server: its reader role's password is not ours to know.
+
+    ``shared_with`` is the process that runs an embedded database, where that is another one.
+    """
 
     owner_dsn: str
     reader_dsn: str | None
     embedded: bool
+    shared_with: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,7 @@ def known_location(settings: Settings) -> Location | None:
     if settings.database.url is not None:
         return Location(settings.database.url.get_secret_value(), None, embedded=False)
     info = running(settings.embedded.data_dir)
-    return None if info is None else Location(info.owner_dsn, info.reader_dsn, embedded=True)
+    return None if info is None else Location(info.owner_dsn, info.reader_dsn, embedded=True, shared_with=info.pid)
 
 
 @asynccontextmanager

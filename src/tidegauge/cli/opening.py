@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from tidegauge import config, embedded
+from tidegauge import config
 from tidegauge.cli.psql import place, with_user
 from tidegauge.config import Settings
-from tidegauge.embedded import EmbeddedDatabase
 from tidegauge.errors import NotFound
+from tidegauge.runtime import Location, database_location, known_location
 
 Report = Callable[[str], None]
 
@@ -57,20 +57,24 @@ async def opened(settings: Settings, report: Report, *, create: bool = False) ->
         EmbeddedDatabaseError: it cannot start, or another process is just starting or stopping it.
 
     """
-    if settings.database.url is not None:
-        url = settings.database.url.get_secret_value().replace("postgresql+psycopg://", "postgresql://", 1)
-        reader = with_user(url, settings.database.reader_role)
-        yield OpenDatabase(url, reader, f"server {place(url)}", embedded=False, shared_with=None)
-        return
+    known = known_location(settings)
     folder = settings.embedded.data_dir
-    if running := embedded.running(folder):
-        where = f"embedded database in {folder}, run by process {running.pid}"
-        yield OpenDatabase(running.owner_dsn, running.reader_dsn, where, embedded=True, shared_with=running.pid)
-        return
-    if not create and not (folder / "credentials.json").exists():
+    if known is None and not create and not (folder / "credentials.json").exists():
         raise NotFound(
             f"there is no database in {folder}", hint="`tidegauge up` or `tidegauge db migrate` makes one; --data names another folder"
         )
-    async with EmbeddedDatabase(settings.embedded, report) as database:
-        where = f"embedded database in {folder}, started for this command"
-        yield OpenDatabase(database.owner_dsn, database.reader_dsn, where, embedded=True, shared_with=None)
+    async with database_location(settings, report) if known is None else nullcontext(known) as location:
+        yield OpenDatabase(
+            location.owner_dsn,
+            location.reader_dsn or with_user(location.owner_dsn, settings.database.reader_role),
+            _description(location, folder),
+            location.embedded,
+            location.shared_with,
+        )
+
+
+def _description(location: Location, folder: Path) -> str:
+    if not location.embedded:
+        return f"server {place(location.owner_dsn)}"
+    by = "started for this command" if location.shared_with is None else f"run by process {location.shared_with}"
+    return f"embedded database in {folder}, {by}"
