@@ -11,7 +11,8 @@
     │   ├── MethodNotAllowed        405
     │   ├── RequestTimeout          408  a body that does not arrive
     │   ├── UnsupportedMediaType    415
-    │   └── PayloadTooLarge         413  before or after decompression
+    │   ├── PayloadTooLarge         413  before or after decompression
+    │   └── AnswerTooLarge          413  what was asked for is whole or nothing, and larger than an answer may be
     ├── Overloaded                  429  pending work is at its limit; retryable
     ├── Unavailable                 503  a dependency is away; retryable
     │   ├── StatementTimeout             a statement ran into its limit
@@ -131,6 +132,14 @@ class PayloadTooLarge(RequestError):
     http_status = 413
     grpc_code = 8  # RESOURCE_EXHAUSTED, without RetryInfo
     title = "Payload too large"
+
+
+class AnswerTooLarge(RequestError):
+    """What was asked for cannot be cut, and is larger than an answer may be."""
+
+    http_status = 413
+    grpc_code = 8  # RESOURCE_EXHAUSTED, without RetryInfo
+    title = "Answer too large"
 
 
 class RetryableError(TidegaugeError):

@@ -14,6 +14,7 @@ _PROBLEMS = {
     400: "A parameter is unknown or cannot be read; `errors` names it.",
     401: "No API token, or a wrong one.",
     404: "What was asked for by name or id is not there.",
+    413: "The trace has more spans than an answer holds, and `format=otlp` is not cut.",
     503: "The store is away, or the query ran into its time limit. Retry-After says when to try again.",
 }
 

@@ -187,7 +187,9 @@ class Trace(_Model):
     duration_ns: int
     span_count: int
     error_count: int
-    truncated: bool = Field(description="whether there are more spans than an answer holds; then the earliest are shown")
+    truncated: bool = Field(
+        description="whether there are more spans than an answer holds; then the earliest are shown; times, errors and services are theirs"
+    )
     services: list[str]
     resources: list[Resource]
     scopes: list[Scope]

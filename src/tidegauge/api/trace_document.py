@@ -31,7 +31,7 @@ def encode(trace: Trace, form: AttributesForm) -> bytes:
             "end_time": formats.time(end),
             "end_time_unix_nano": str(end),
             "duration_ns": end - start,
-            "span_count": len(trace.spans),
+            "span_count": trace.span_count,
             "error_count": sum(span.status_code == _ERROR for span in trace.spans),
             "truncated": trace.truncated,
             "services": sorted({span.application.name for span in trace.spans}),

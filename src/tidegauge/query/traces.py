@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from tidegauge.errors import InvalidArgument, NotFound
+from tidegauge.errors import AnswerTooLarge, InvalidArgument, NotFound
 from tidegauge.model.query import Cursor, SpanFilter, TraceFilter
 from tidegauge.model.records import Span, SpanSummary, TraceSummary
 from tidegauge.query.paging import Listing, encode_cursor
@@ -23,11 +23,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """A trace: its spans by start time, and as trees. ``truncated`` where it has more spans than an answer holds."""
+    """A trace: its spans by start time, and as trees. ``truncated`` where it has more spans than an answer holds.
+
+    ``span_count`` is that of the whole trace; of one that is truncated, spans that were sent again count again.
+    """
 
     trace_id: str
     spans: tuple[Span, ...]
     roots: tuple[Node[Span], ...]
+    span_count: int
     truncated: bool
 
 
@@ -39,21 +43,27 @@ class Found(Generic[T]):
     next_cursor: str | None
 
 
-async def read_trace(store: TraceStore, tenant_id: int, trace_id: str, max_spans: int) -> Trace:
-    """The trace with its first ``max_spans`` spans.
+async def read_trace(store: TraceStore, tenant_id: int, trace_id: str, max_spans: int, *, whole: bool) -> Trace:
+    """The trace with its first ``max_spans`` spans; if ``whole``, with all or not at all.
 
     Raises:
         InvalidArgument: the id is not 32 hexadecimal digits.
         NotFound: no span of it is stored.
+        AnswerTooLarge: it is wanted whole, and has more spans.
 
     """
     wanted = parse_trace_id(trace_id)
     stored = await store.trace(tenant_id, wanted, max_spans)
     if stored is None or not stored.spans:
         raise NotFound(f"no span of trace {wanted} is stored", hint="it may not have arrived yet, or be older than the retention")
+    if whole and stored.truncated:
+        raise AnswerTooLarge(
+            f"the trace has {stored.span_count} spans, the limit is {max_spans}",
+            hint="raise TIDEGAUGE_API_MAX_TRACE_SPANS, or ask for format=tree, which shows the first of them",
+        )
     restorer = Restorer()
     spans = tuple([restorer.span(span) for span in stored.spans])
-    return Trace(wanted, spans, tuple(build(spans)), stored.truncated)
+    return Trace(wanted, spans, tuple(build(spans)), stored.span_count if stored.truncated else len(spans), stored.truncated)
 
 
 async def find_spans(store: TraceStore, tenant_id: int, wanted: SpanFilter, limit: int, after: Cursor | None) -> Found[SpanSummary]:

@@ -156,7 +156,10 @@ async def test_spans_that_never_end_or_end_before_they_start(client: Client, nam
 async def test_a_trace_longer_than_an_answer_says_so(client: Client, name: str, trace_id: str, base_ns: int) -> None:
     await client.send_spans(name, [span(trace_id, number, base_ns + number) for number in range(1, 202)])
     trace = await client.get(f"/api/v1/traces/{trace_id}", ONE_TRACE)
-    assert (trace["truncated"], trace["span_count"], len(trace["spans"])) == (True, 200, 200)
+    assert (trace["truncated"], trace["span_count"], len(trace["spans"])) == (True, 201, 200)
+    problem = await client.refused(f"/api/v1/traces/{trace_id}", 413, format="otlp")
+    assert problem["detail"] == "the trace has 201 spans, the limit is 200"
+    assert "TIDEGAUGE_API_MAX_TRACE_SPANS" in problem["hint"]
 
 
 async def test_a_trace_that_is_not_there(client: Client, trace_id: str) -> None:

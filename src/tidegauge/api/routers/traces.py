@@ -95,7 +95,7 @@ async def find_spans(context: InContext, query: Annotated[SearchParameters, Quer
 @router.get(
     "/{trace_id}",
     response_class=Response,
-    responses={200: {"model": schemas.Trace, "description": "The trace."}, **answers.problems(404)},
+    responses={200: {"model": schemas.Trace, "description": "The trace."}, **answers.problems(404, 413)},
 )
 async def get_trace(
     context: InContext,
@@ -105,10 +105,12 @@ async def get_trace(
     """Read a trace: all its spans as a tree, with everything that was sent.
 
     A span whose parent is not in the trace, or whose parents lead in a circle, stands at the top and says so in `detached`. A span that
-    was sent twice stands once.
+    was sent twice stands once. A trace of more spans than an answer holds is cut as a tree (`truncated`) and refused as OTLP.
     """
-    trace = await traces.read_trace(context.services.traces, context.tenant_id, trace_id, context.settings.max_trace_spans)
-    document = otlp_document.encode(trace) if query.format is TraceFormat.OTLP else trace_document.encode(trace, query.attributes)
+    # An importer would not see that an OTLP document is cut: there is no place in it to say so.
+    whole = query.format is TraceFormat.OTLP
+    trace = await traces.read_trace(context.services.traces, context.tenant_id, trace_id, context.settings.max_trace_spans, whole=whole)
+    document = otlp_document.encode(trace) if whole else trace_document.encode(trace, query.attributes)
     return Response(document, media_type="application/json")
 
 
