@@ -8,10 +8,11 @@ import json
 import logging
 import os
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Callable, Mapping
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import chain, repeat
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,6 +22,7 @@ from tidegauge.embedded import connection, credentials
 from tidegauge.embedded.connection import ConnectionInfo
 from tidegauge.embedded.credentials import Credentials
 from tidegauge.embedded.install import Node, ensure_modules, find_node
+from tidegauge.embedded.last_words import LastWords
 from tidegauge.embedded.lock import FolderLock
 from tidegauge.errors import EmbeddedDatabaseError
 
@@ -29,7 +31,10 @@ _log = logging.getLogger(__name__)
 _SERVER = Path(__file__).with_name("server.mjs")
 # Longer than the server's own bound for closing (15 s).
 _STOP_SECONDS = 20.0
+# Tries go on at the last of these until one succeeds: what stands in the way may go away, such as a full disk.
 _BACKOFF_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
+# A line of the process' output: events are short, and a longer one is left out.
+_LINE_BYTES = 1 << 20
 # Replaying the write-ahead log after a kill takes about 2 s a gigabyte; this is for machines that are far slower.
 _READY_SECONDS = 300.0
 _MIB = 1 << 20
@@ -74,7 +79,7 @@ class EmbeddedDatabase:
         self._info: ConnectionInfo | None = None
         self._process: Process | None = None
         self._watcher: asyncio.Task[None] | None = None
-        self._failure: EmbeddedDatabaseError | None = None
+        self._last_words: LastWords | None = None
         self._ready = asyncio.Event()
 
     async def __aenter__(self) -> Self:
@@ -154,15 +159,8 @@ class EmbeddedDatabase:
             self._lock = None
 
     async def wait_ready(self) -> None:
-        """Return when the database takes connections (again).
-
-        Raises:
-            EmbeddedDatabaseError: it could not be brought back.
-
-        """
+        """Return when the database takes connections (again), however long that takes."""
         await self._ready.wait()
-        if self._failure is not None:
-            raise self._failure
 
     async def _launch_on(self, port: int) -> None:
         """Launch; a port remembered from last time is a wish only."""
@@ -185,14 +183,18 @@ class EmbeddedDatabase:
             str(_SERVER),
             stdin=PIPE,
             stdout=PIPE,
-            stderr=DEVNULL,
+            stderr=PIPE,
+            limit=_LINE_BYTES,
             cwd=self._settings.data_dir,
             pass_fds=(self._lock.fd,),
             # Ctrl-C in a terminal is for us; we end the database when nobody needs it any more.
             start_new_session=True,
         )
         self._process = process
+        assert self._credentials is not None
+        assert process.stderr is not None
         assert process.stdin is not None
+        self._last_words = LastWords(process.stderr, (self._credentials.owner_password, self._credentials.reader_password))
         with contextlib.suppress(ConnectionError):  # it died at once: the events tell
             process.stdin.write(json.dumps(self._config(port)).encode() + b"\n")
             await process.stdin.drain()
@@ -200,15 +202,16 @@ class EmbeddedDatabase:
             await asyncio.wait_for(self._until_ready(process), _READY_SECONDS)
         except TimeoutError:
             await self._end_process()
-            raise EmbeddedDatabaseError(f"the embedded database did not open within {_READY_SECONDS:.0f} s") from None
-        except EmbeddedDatabaseError:
+            raise EmbeddedDatabaseError(f"the embedded database did not open within {_READY_SECONDS:.0f} s{await self._said()}") from None
+        except EmbeddedDatabaseError as error:
+            await self._end_process()
+            raise EmbeddedDatabaseError(f"{error.message}{await self._said()}", hint=error.hint) from error
+        except OSError:  # it runs, but nobody can be told where: there must never be two
             await self._end_process()
             raise
 
     async def _until_ready(self, process: Process) -> None:
-        assert process.stdout is not None
-        async for line in process.stdout:
-            event = self._note(line)
+        async for event in self._events(process):
             match event.get("event"):
                 case "creating":
                     self._report("Creating the database")
@@ -272,6 +275,23 @@ class EmbeddedDatabase:
             },
         }
 
+    async def _events(self, process: Process) -> AsyncIterator[Mapping[str, Any]]:
+        """What the process reports, until its output ends."""
+        assert process.stdout is not None
+        while True:
+            try:
+                line = await process.stdout.readline()
+            except ValueError:  # longer than any event of ours; asyncio has thrown it away
+                continue
+            if not line:
+                return
+            yield self._note(line)
+
+    async def _said(self) -> str:
+        """What the process that has ended said about it, to be appended to a message."""
+        words = await self._last_words.text() if self._last_words is not None else ""
+        return f"; it said:\n{words}" if words else ""
+
     def _note(self, line: bytes) -> Mapping[str, Any]:
         try:
             event = json.loads(line)
@@ -290,31 +310,24 @@ class EmbeddedDatabase:
         while True:
             process = self._process
             assert process is not None
-            assert process.stdout is not None
-            async for line in process.stdout:
-                self._note(line)
+            async for _ in self._events(process):
+                pass
             status = await process.wait()
             self._ready.clear()
-            _log.warning("embedded database: ended with status %s; starting it again", status)
-            if not await self._relaunch():
-                return
+            _log.warning("embedded database: ended with status %s; starting it again%s", status, await self._said())
+            await self._relaunch()
 
-    async def _relaunch(self) -> bool:
+    async def _relaunch(self) -> None:
         port = self.port
-        error: EmbeddedDatabaseError | None = None
-        for pause in _BACKOFF_SECONDS:
+        for pause in chain(_BACKOFF_SECONDS, repeat(_BACKOFF_SECONDS[-1])):
             await asyncio.sleep(pause)
             try:
                 await self._launch(port)
-            except EmbeddedDatabaseError as failure:
-                error = failure
-                _log.error("embedded database: %s", failure)
+            except (EmbeddedDatabaseError, OSError) as failure:
+                _log.error("embedded database: %s; trying again", failure)
             else:
                 self.restarts += 1
-                return True
-        self._failure = error
-        self._ready.set()  # whoever waits gets the failure
-        return False
+                return
 
     async def _end_process(self) -> None:
         process, self._process = self._process, None
@@ -333,7 +346,6 @@ class EmbeddedDatabase:
                 await process.wait()
 
     async def _drain(self, process: Process) -> None:
-        assert process.stdout is not None
-        async for line in process.stdout:
-            self._note(line)
+        async for _ in self._events(process):
+            pass
         await process.wait()

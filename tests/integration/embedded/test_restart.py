@@ -17,9 +17,9 @@ import pytest
 from psycopg import AsyncConnection
 
 from tidegauge.config import EmbeddedSettings
-from tidegauge.embedded import EmbeddedDatabase, running
+from tidegauge.embedded import EmbeddedDatabase, running, supervisor
 from tidegauge.embedded.lock import is_locked
-from tidegauge.errors import DataFolderInUse
+from tidegauge.errors import DataFolderInUse, EmbeddedDatabaseError
 
 HYPERTABLE = """
     CREATE TABLE public.points (time timestamptz NOT NULL, v int);
@@ -169,6 +169,52 @@ async def test_it_is_started_again_on_the_same_port(database: EmbeddedDatabase) 
     assert (database.port, database.node_pid != before) == (port, True)
     async with await connect(database) as owner:
         assert await value(owner, "SELECT 1") == 1
+
+
+async def test_it_is_brought_back_however_often_it_fails(
+    settings: EmbeddedSettings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(supervisor, "_BACKOFF_SECONDS", (0.01, 0.02))
+    control = settings.data_dir / "pgdata" / "global" / "pg_control"
+    hidden = control.with_name("pg_control.hidden")
+
+    def failures() -> int:
+        return sum("trying again" in record.getMessage() for record in caplog.records)
+
+    async with EmbeddedDatabase(settings) as database:
+        async with await connect(database) as owner:
+            await owner.execute("CREATE TABLE public.kept AS SELECT 1 AS one")
+        control.rename(hidden)
+        os.kill(database.node_pid, signal.SIGKILL)
+        await until(lambda: failures() >= 4)  # more often than there are steps of waiting
+        assert "pg_control" in caplog.records[-1].getMessage()
+        hidden.rename(control)
+        await database.wait_ready()
+        async with await connect(database) as owner:
+            assert await value(owner, "SELECT one FROM public.kept") == 1
+        assert database.restarts == 1
+
+
+async def test_what_the_process_says_when_it_dies_is_told(
+    settings: EmbeddedSettings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    script = tmp_path / "dies.mjs"
+    script.write_text("""
+        import { createInterface } from 'node:readline';
+        createInterface({ input: process.stdin }).once('line', (line) => {
+          for (let i = 0; i < 100; i += 1) console.error(`line ${i}`);
+          throw new Error(`no way on with ${JSON.parse(line).owner.password}`);
+        });
+    """)
+    monkeypatch.setattr(supervisor, "_SERVER", script)
+    with pytest.raises(EmbeddedDatabaseError) as caught:
+        await EmbeddedDatabase(settings).start()
+    said = str(caught.value)
+    password = json.loads((settings.data_dir / "credentials.json").read_text())["owner_password"]
+    assert "Error: no way on with ***" in said
+    assert password not in said
+    assert "line 99" in said
+    assert "line 50" not in said
 
 
 def test_secrets_are_the_owners_alone(database: EmbeddedDatabase) -> None:
