@@ -9,6 +9,9 @@ from fastapi import Depends, Request
 
 from tidegauge.api.services import ApiServices
 from tidegauge.config import ApiSettings
+from tidegauge.errors import InvalidArgument
+
+_REPEATABLE = frozenset({"attribute", "group_by", "match"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,10 @@ class Context:
 
 
 def _context(request: Request) -> Context:
+    for name in request.query_params:
+        if name not in _REPEATABLE and len(request.query_params.getlist(name)) > 1:
+            # One of them would count and the others be ignored.
+            raise InvalidArgument(f"{name} stands more than once", hint="give it once", parameter=name)
     context: Context = request.app.state.context
     return context
 

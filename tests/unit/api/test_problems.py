@@ -45,6 +45,22 @@ async def test_an_unknown_parameter_is_named(client: httpx.AsyncClient) -> None:
         assert document["errors"] == [{"parameter": "strat", "message": "this endpoint has no such parameter"}]
 
 
+async def test_a_parameter_that_stands_twice_is_named(client: httpx.AsyncClient, stores: Stores) -> None:
+    for path in (
+        "applications",
+        "alerts",
+        "metrics",
+        "metrics/a.b/range",
+        "metrics/a.b/rollups/hourly",
+        "traces",
+        f"traces/{'a' * 32}",
+        "logs",
+    ):
+        document = problem(await client.get(f"/api/v1/{path}", params=[("start", "now-1d"), ("start", "now-1h")]), 400)
+        assert document["errors"] == [{"parameter": "start", "message": "give it once"}]
+    assert stores.asked is None
+
+
 async def test_all_unreadable_parameters_are_named_with_value(client: httpx.AsyncClient) -> None:
     document = problem(await client.get("/api/v1/metrics/a/range", params={"aggregation": "middle", "type": "x", "match": "ok=1"}), 400)
     assert [(fault["parameter"], fault["value"]) for fault in document["errors"]] == [("type", "x"), ("aggregation", "middle")]
