@@ -31,7 +31,7 @@ class CancelOnDisconnect:
     async def _watched(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer = _Answer(send)
         gone = asyncio.create_task(_gone(receive))
-        work = asyncio.create_task(self._app(scope, _Emptied(gone), answer.send))
+        work = asyncio.ensure_future(self._app(scope, _Emptied(gone), answer.send))
         try:
             await asyncio.wait((gone, work), return_when=asyncio.FIRST_COMPLETED)
             if gone.done() and not answer.is_complete:
