@@ -154,10 +154,18 @@ LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
                     CASE WHEN s.before IS NULL THEN 0 WHEN s.first_value < s.before THEN s.first_value ELSE s.first_value - s.before END
                     + CASE WHEN s.last_value < s.peak THEN s.peak - s.first_value + s.last_value ELSE s.last_value - s.first_value END
             END AS rise,
-            s.is_delta OR CASE
-                WHEN s.before IS NULL THEN s.began_in_sight
-                ELSE s.start_timestamp IS NOT NULL AND s.last_value >= s.before
-            END AS is_exact
+            (
+                s.is_delta OR CASE
+                    WHEN s.before IS NULL THEN s.began_in_sight
+                    ELSE s.start_timestamp IS NOT NULL AND s.last_value >= s.before
+                END
+            )
+            -- From 2^53 on a float does not hold every integer.
+            AND coalesce(
+                CASE WHEN s.is_delta THEN abs(s.added) ELSE greatest(abs(s.first_value), abs(s.last_value), abs(s.before)) END
+                    < 9007199254740992,
+                true
+            ) AS is_exact
         FROM stepped s
         WHERE s.bucket >= time_bucket(INTERVAL '1 hour', $3)
     )

@@ -312,7 +312,7 @@ BEGIN
             ('analytics.find_traces(timestamptz, timestamptz)', 'Traces that began in [range_start, range_end), newest first.'),
             ('analytics.duration_percentiles(double precision[], interval, timestamptz, timestamptz, text, text)', 'Percentiles (0 to 1) of span durations by application and bucket of width (NULL: the whole range), ± 5 %; all services or one, all operations or one.'),
             ('analytics.duration_percentile(double precision, text, timestamptz, timestamptz, text)', 'A percentile (0 to 1) of a service''s span durations in a time range, in milliseconds, ± 5 %.'),
-            ('analytics.increases(text, interval, timestamptz, timestamptz)', 'What monotonic sums, or the counts of histograms, rose by per bucket (whole hours) and labels, across resets and buckets. is_exact false: start times are missing or over a day before the range; it rose by so much as far as the points tell.'),
+            ('analytics.increases(text, interval, timestamptz, timestamptz)', 'What monotonic sums, or the counts of histograms, rose by per bucket (whole hours) and labels, across resets and buckets. is_exact false: start times are missing or over a day before the range; it rose by so much as far as the points tell. Also where a value is 2^53 or more: it may be rounded.'),
             ('tidegauge.add_arrays(bigint[], bigint[])', 'Adds element by element; a missing element is 0.'),
             ('tidegauge.hypertable_of(text)', 'The hypertable behind a relation or rollup.'),
             ('tidegauge.expired_chunks(text)', 'Chunks wholly past their relation''s retention, oldest first.'),

@@ -253,6 +253,14 @@ async def test_deltas_add_up(counters: Counters, type_: str) -> None:
     assert await counters.ask(name) == {0: Rise(105, True), 1: Rise(3, True)}
 
 
+@pytest.mark.parametrize("temporality", ["cumulative", "delta"])
+async def test_integers_that_a_float_rounds_are_not_exact(counters: Counters, temporality: str) -> None:
+    limit = 2.0**53
+    name = counters.store([Point(10, 5, 1.0), Point(HOUR, 5, limit - 1), Point(2 * HOUR, 5, limit)], temporality=temporality)
+
+    assert [rise.is_exact for rise in (await counters.ask(name)).values()] == [True, True, False]
+
+
 async def test_values_at_the_edge_of_what_a_float_holds_are_answered(counters: Counters) -> None:
     name = counters.store([Point(10, 5, -1.7e308), Point(70, 5, 1.7e308), Point(HOUR, 5, 1.7e308), Point(HOUR + 1, 7, 1.7e308)])
     with psycopg.connect(counters.reader_dsn, autocommit=True, prepare_threshold=None) as connection:

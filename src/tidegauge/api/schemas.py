@@ -336,7 +336,9 @@ class Rollup(_Model):
     last: Number
     increase: Number = Field(description="what a sum rose by")
     bucket_counts: list[int] | None = Field(description="of a histogram, between `bounds`")
-    is_exact: bool = Field(description="false where increase (of a histogram: count, sum, bucket_counts) is only known to be at least that")
+    is_exact: bool = Field(
+        description="false where increase (of a histogram: count, sum, bucket_counts) is only known to be at least that, or may be rounded"
+    )
 
 
 class RollupSeries(_Model):

@@ -12,13 +12,16 @@ from itertools import groupby
 
 from tidegauge.model.records import Epoch, Series
 
+_EXACT = 2.0**53
+"""From here on a float does not hold every integer: a counter of integers may have been rounded."""
+
 
 @dataclass(frozen=True, slots=True)
 class RollupPoint:
     """A bucket of a series. Of numbers ``count`` is that of points, of histograms that of observations; what does not apply is None.
 
     ``increase`` is what a sum rose by (of deltas: their sum). ``is_exact`` is False where it, or a histogram's count, sum and
-    bucket counts, are only known to be at least that.
+    bucket counts, are only known to be at least that, and where a value it is made of is 2^53 or more, for it may be rounded.
     """
 
     bucket_unix_nano: int
@@ -63,10 +66,13 @@ def _number_point(series: Series, epochs: Sequence[Epoch], before: dict[int | No
     increase, is_exact = None, True
     total = _added(epoch.sum for epoch in epochs)
     if series.type == "sum" and series.temporality == "delta":
-        increase = total
+        increase, is_exact = total, _is_unrounded(total)
     elif series.type == "sum":
         rises = [_rise(epoch, before.get(epoch.start_unix_nano), scan_start_ns, bool(series.is_monotonic)) for epoch in epochs]
-        increase, is_exact = sum(rise.value for rise in rises), all(rise.is_exact for rise in rises)
+        counted = [value for epoch in epochs for value in (epoch.first, epoch.last)]
+        counted += [before[epoch.start_unix_nano].last for epoch in epochs if epoch.start_unix_nano in before]
+        increase = sum(rise.value for rise in rises)
+        is_exact = all(rise.is_exact for rise in rises) and _is_unrounded(*counted)
     return RollupPoint(
         bucket_unix_nano=epochs[0].bucket_unix_nano,
         count=sum(epoch.count for epoch in epochs),
@@ -158,6 +164,10 @@ def _bucketwise(a: tuple[int, ...] | None, b: tuple[int, ...] | None, sign: int)
     if b is None:
         return a
     return tuple([x + sign * y for x, y in zip(a, b, strict=True)]) if len(a) == len(b) else None
+
+
+def _is_unrounded(*values: float | None) -> bool:
+    return all(value is None or abs(value) < _EXACT for value in values)
 
 
 def _added(values: Iterable[float | None]) -> float | None:

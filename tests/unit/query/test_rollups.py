@@ -80,6 +80,16 @@ def test_deltas_add_up() -> None:
     assert (point.increase, point.is_exact) == (6, True)
 
 
+def test_integers_that_a_float_rounds_are_not_exact() -> None:
+    limit = 2.0**53
+    deltas = Series(1, "sum", "1", "delta", True, None, ())
+    for top, is_exact in ((limit - 1, True), (limit, False)):
+        assert [point.is_exact for point in merge(COUNTER, [epoch(100, 60, top - 1, top)], 50, 100)] == [is_exact]
+        assert [point.is_exact for point in merge(deltas, [epoch(100, None, 1, top - 1)], 50, 100)] == [is_exact]
+    _, second = merge(COUNTER, [epoch(100, 60, 1, limit), epoch(110, 60, 2, 3)], 50, 100)
+    assert not second.is_exact
+
+
 def test_histograms_with_other_buckets_than_before_have_no_bucket_counts() -> None:
     histogram = Series(1, "histogram", "s", "cumulative", None, (1.0,), ())
     epochs = [
