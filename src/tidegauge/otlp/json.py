@@ -189,8 +189,11 @@ def _extend_around(container: Any, values: object, field: _Field, depth: int, pa
             if not field.item:
                 raise bad.within(f"[{index}]") from None
             del container[-1]
+            rejections.malformed.append(rejections.read + index)
             where = f"{path}[{index}].{bad.path}" if bad.path else f"{path}[{index}]"
             rejections.add("malformed_item", f"{where[:_PATH_LENGTH]}: {bad.message}", _sample(value))
+    if field.item:
+        rejections.read += len(values)
 
 
 def _nested(message: Message, field: _Field) -> Message:

@@ -50,8 +50,22 @@ def decode_logs(
             batch.resource += [resource] * added
             batch.scope += [origins.scope(scope_logs.scope, scope_logs.schema_url)] * added
     rows.fill(batch, _COLUMNS)
+    batch.ordinal = _among_all(batch.ordinal, rejections.malformed)
     batch.rejections = rejections.listed()
     return batch
+
+
+def _among_all(ordinals: list[int], malformed: Sequence[int]) -> list[int]:
+    """Places in a request, of places among those of its records that could be read; both in order."""
+    if not malformed:
+        return ordinals
+    found = []
+    skipped = 0
+    for ordinal in ordinals:
+        while skipped < len(malformed) and malformed[skipped] <= ordinal + skipped:
+            skipped += 1
+        found.append(ordinal + skipped)
+    return found
 
 
 def _add_rows(found: Rows, records: Sequence[LogRecord], ordinal: int, rejections: Rejections) -> None:

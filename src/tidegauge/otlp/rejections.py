@@ -14,11 +14,16 @@ class Rejections:
     """Counts items by (reason, message) and keeps the first of each kind as its sample.
 
     At most 100 kinds have a message of their own, so that a hostile request stays small; what comes after is counted by reason alone.
+
+    ``malformed`` are the places, in order, of the items that are not in the message of a request since they could not be read; ``read`` is
+    how many items the request has so far, these included.
     """
 
-    __slots__ = ("_items", "_samples")
+    __slots__ = ("_items", "_samples", "malformed", "read")
 
     def __init__(self) -> None:
+        self.malformed: list[int] = []
+        self.read = 0
         self._items: dict[tuple[str, str], int] = {}
         self._samples: dict[tuple[str, str], bytes] = {}
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
+from itertools import chain
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -139,6 +143,16 @@ def test_logs_count_rejected_records_in_their_ordinals() -> None:
     batch = Decoder().decode(Signal.LOGS, request.SerializeToString(), Encoding.PROTOBUF)
     assert isinstance(batch, LogBatch)
     assert batch.ordinal == [number for number in range(600) if number not in (1, 301)]
+
+
+@settings(max_examples=80, deadline=None, database=None)
+@given(st.lists(st.lists(st.sampled_from(["good", "malformed", "rejected"]), max_size=6), max_size=6))
+def test_logs_in_json_count_malformed_records_in_their_ordinals(scopes: list[list[str]]) -> None:
+    made = {"good": {"timeUnixNano": "1"}, "malformed": {"timeUnixNano": "x"}, "rejected": {"timeUnixNano": str(2**63)}}
+    body = {"resourceLogs": [{"scopeLogs": [{"logRecords": [made[kind] for kind in kinds]} for kinds in scopes]}]}
+    batch = Decoder().decode(Signal.LOGS, json.dumps(body).encode(), Encoding.JSON)
+    assert isinstance(batch, LogBatch)
+    assert batch.ordinal == [place for place, kind in enumerate(chain.from_iterable(scopes)) if kind == "good"]
 
 
 def test_a_metric_without_data_is_nothing() -> None:
