@@ -118,7 +118,9 @@ class DatabaseSettings(_Section):
 
     url: SecretStr | None = Field(None, description="postgresql://…; owner of the schemas")
     reader_role: Role = Field("tidegauge_reader", description="role that may read the schema analytics")
-    pool_size: int = Field(8, ge=2, le=200, description="most connections of a process")
+    pool_size: int = Field(
+        8, ge=2, le=200, description="most connections of a process for queries; ingest and maintenance have two each of their own"
+    )
     connect_timeout: Timeout = Field(timedelta(seconds=5), description="how long to wait for a connection")
     statement_timeout: Timeout = Field(timedelta(seconds=30), description="a statement of ours is ended after; on a server a reader's, too")
     lock_timeout: Timeout = Field(timedelta(seconds=2), description="how long a statement of ours waits for a lock")
@@ -180,7 +182,7 @@ class CacheSettings(_Section):
 class IngestSettings(_Section):
     """The ingest path."""
 
-    max_pending_bytes: Size = Field(ByteSize(256 << 20), ge=1 << 20, description="decompressed bytes waiting for a commit; beyond it 429")
+    max_pending_bytes: Size = Field(ByteSize(256 << 20), ge=1 << 20, description="bytes of requests from arrival to commit; beyond it 429")
     group_max_rows: int = Field(20_000, ge=1, description="rows that one commit holds at the most, but for one larger request")
     group_max_bytes: Size = Field(
         ByteSize(32 << 20), ge=1 << 16, description="decompressed bytes that one commit holds at the most, but for one larger request"

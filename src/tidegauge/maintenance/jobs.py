@@ -8,13 +8,13 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from itertools import groupby
 
-from tidegauge.units import format_duration
 from tidegauge.errors import RetryableError, TidegaugeError
 from tidegauge.maintenance import chunks, upkeep, userjobs
 from tidegauge.maintenance.chunks import Chunk
 from tidegauge.maintenance.store import MaintenanceStore, Run
 from tidegauge.maintenance.turn import Clock, Turn, timed
 from tidegauge.maintenance.userjobs import UserJob
+from tidegauge.units import format_duration
 
 _log = logging.getLogger(__name__)
 

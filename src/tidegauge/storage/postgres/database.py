@@ -17,8 +17,9 @@ from tidegauge.errors import StatementTimeout, Unavailable
 from tidegauge.storage import sqlfiles
 from tidegauge.storage.postgres.capabilities import Capabilities, from_facts
 
-# What a server says when it is starting, stopping or out of connections: the statement had nothing to do with it.
-_AWAY = ("57P01", "57P02", "57P03", "57P05", "53300", "08000", "08003", "08006", "25P03")
+# What a server says when it is starting, stopping, full, read-only after a fail-over or too busy for an open transaction: the statement
+# had nothing to do with it.
+_AWAY = ("57P01", "57P02", "57P03", "57P05", "53", "08", "58", "25P03", "25P04", "25006")
 
 
 class Database:
@@ -172,8 +173,8 @@ class Database:
             yield
         except psycopg.errors.QueryCanceled as error:
             raise StatementTimeout("a statement ran into its time limit", hint="ask for a shorter time range") from error
-        except psycopg.OperationalError as error:
-            if error.sqlstate is None or error.sqlstate in _AWAY:
+        except psycopg.Error as error:
+            if (error.sqlstate or "").startswith(_AWAY) or (error.sqlstate is None and isinstance(error, psycopg.OperationalError)):
                 raise Unavailable("the database is away") from error
             raise
 

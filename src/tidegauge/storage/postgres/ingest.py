@@ -182,7 +182,8 @@ def _key(request: IngestRequest) -> _Key:
 
 def _outcome(request: IngestRequest) -> IngestOutcome:
     rejections = [rejection for rejection in request.batch.rejections if rejection.refuses_items]
-    reasons = "; ".join(f"{rejection.items} × {rejection.reason}: {rejection.message}" for rejection in rejections)
+    # One of no items is a warning: everything was stored.
+    reasons = "; ".join(f"{each.items} × {each.reason}: {each.message}" if each.items else each.message for each in rejections)
     return IngestOutcome(sum(rejection.items for rejection in rejections), reasons[:4000])
 
 
