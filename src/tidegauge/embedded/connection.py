@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from urllib.parse import quote
@@ -58,8 +59,9 @@ def publish(folder: Path, info: ConnectionInfo) -> None:
 
 
 def withdraw(folder: Path) -> None:
-    """The database ends."""
-    (folder / _NAME).unlink(missing_ok=True)
+    """The database ends. A file that cannot be removed is not believed either, once the folder's lock is free."""
+    with contextlib.suppress(OSError):
+        (folder / _NAME).unlink(missing_ok=True)
 
 
 def running(data_dir: Path) -> ConnectionInfo | None:

@@ -1,12 +1,37 @@
-"""Small files that only their owner may read, written so that nobody ever sees half of one."""
+"""Small files that only their owner may read, written so that nobody ever sees half of one; folders that cannot be used."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from tidegauge.errors import EmbeddedDatabaseError
+
+
+@contextlib.contextmanager
+def usable(what: str, folder: Path, hint: str) -> Iterator[None]:
+    """Work in a folder; what the operating system refuses there is told to a person.
+
+    Args:
+        what: what the folder is called, such as "data folder".
+        folder: the folder.
+        hint: what to do about it.
+
+    Raises:
+        EmbeddedDatabaseError: instead of any OSError.
+
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if error.filename is not None and str(error.filename) != str(folder):
+            reason += f": {error.filename}"
+        raise EmbeddedDatabaseError(f"the {what} {folder} cannot be used: {reason}", hint=hint) from error
 
 
 def write_private(path: Path, content: Mapping[str, Any]) -> None:

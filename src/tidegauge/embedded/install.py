@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tidegauge.embedded.files import usable
 from tidegauge.errors import EmbeddedDatabaseError, NodeMissing
 
 _HERE = Path(__file__).parent
@@ -128,18 +129,19 @@ async def ensure_modules(cache_dir: Path, node: Node, report: Callable[[str], No
     """Folder whose ``node_modules`` has the pinned packages; installs them first where they are not there yet.
 
     Raises:
-        EmbeddedDatabaseError: npm failed; says what it said.
+        EmbeddedDatabaseError: npm failed; says what it said. Or the cache folder cannot be used.
         NodeMissing: there is no npm to install with.
 
     """
     base = cache_dir / "embedded"
     target = base / _key()
-    if target.is_dir():
-        return target
-    base.mkdir(parents=True, exist_ok=True)
-    async with _alone(base / "install.lock"):
-        if not target.is_dir():
-            await _install(base, target, node, report)
+    with usable("cache folder", cache_dir, "give a folder that can be written by TIDEGAUGE_EMBEDDED_CACHE_DIR"):
+        if target.is_dir():
+            return target
+        base.mkdir(parents=True, exist_ok=True)
+        async with _alone(base / "install.lock"):
+            if not target.is_dir():
+                await _install(base, target, node, report)
     return target
 
 

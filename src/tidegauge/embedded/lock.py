@@ -130,7 +130,7 @@ def is_locked(folder: Path) -> bool:
     """Whether some process works on the folder now."""
     try:
         fd = os.open(folder / _NAME, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)

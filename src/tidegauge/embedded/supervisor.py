@@ -21,6 +21,7 @@ from tidegauge.config import EmbeddedSettings
 from tidegauge.embedded import connection, credentials
 from tidegauge.embedded.connection import ConnectionInfo
 from tidegauge.embedded.credentials import Credentials
+from tidegauge.embedded.files import usable
 from tidegauge.embedded.install import Node, ensure_modules, find_node
 from tidegauge.embedded.last_words import LastWords
 from tidegauge.embedded.lock import FolderLock
@@ -38,6 +39,7 @@ _LINE_BYTES = 1 << 20
 # Replaying the write-ahead log after a kill takes about 2 s a gigabyte; this is for machines that are far slower.
 _READY_SECONDS = 300.0
 _MIB = 1 << 20
+_OTHER_FOLDER = "give a folder that can be written, by --data or TIDEGAUGE_EMBEDDED_DATA_DIR"
 
 
 def _ignore(_: str) -> None:
@@ -130,18 +132,22 @@ class EmbeddedDatabase:
             EmbeddedDatabaseError: anything else that stops it from starting.
 
         """
-        folder = self._settings.data_dir
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._lock = await FolderLock.acquire(folder, self._command, self._report)
         try:
-            self._credentials = credentials.load_or_create(folder)
-            self._node = await find_node()
-            self._modules = await ensure_modules(self._settings.cache_dir, self._node, self._report)
-            await self._launch_on(self._settings.port or self._credentials.port)
+            with usable("data folder", self._settings.data_dir, _OTHER_FOLDER):
+                await self._start()
         except BaseException:
             await self.stop()
             raise
         self._watcher = asyncio.create_task(self._watch(), name="embedded-database")
+
+    async def _start(self) -> None:
+        folder = self._settings.data_dir
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock = await FolderLock.acquire(folder, self._command, self._report)
+        self._credentials = credentials.load_or_create(folder)
+        self._node = await find_node()
+        self._modules = await ensure_modules(self._settings.cache_dir, self._node, self._report)
+        await self._launch_on(self._settings.port or self._credentials.port)
 
     async def stop(self) -> None:
         """End the database in order (checkpoint); kill it where that takes too long. Safe to call twice."""
