@@ -1,5 +1,6 @@
 // Passes the database's answer on to the client: everything but ReadyForQuery, which the server says itself when the
 // turn is really over, and with errors of our own making in the place of PostgreSQL's.
+import { CONTENDED_MS } from './contention.mjs';
 import { AnswerScanner, errorFields, errorResponse } from './protocol.mjs';
 
 const ERROR = 0x45;
@@ -73,6 +74,11 @@ export class AnswerFilter {
     if (cause === 'timeout') {
       return errorResponse('ERROR', '57014', `canceling statement due to statement timeout of ${timeoutMs / 1000} s`, {
         H: `The limit is ${prefix}STATEMENT_TIMEOUT_SECONDS, or a lower statement_timeout that the client has set.`,
+      });
+    }
+    if (cause === 'contended') {
+      return errorResponse('ERROR', '57014', `canceling statement due to the limit of ${CONTENDED_MS / 1000} s for readers while the owner waits`, {
+        H: 'Ingest waited for this statement. Narrow it, or repeat it: while nobody waits, the limit is TIDEGAUGE_EMBEDDED_READER_STATEMENT_TIMEOUT_SECONDS.',
       });
     }
     if (cause === 'transaction') return Buffer.alloc(0); // the connection ends, and the last message says why

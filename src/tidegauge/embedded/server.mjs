@@ -4,6 +4,7 @@ import net from 'node:net';
 import { createInterface } from 'node:readline';
 import { Client, Fatal } from './client.mjs';
 import { Checkpoints } from './checkpoints.mjs';
+import { Contention } from './contention.mjs';
 import { confinementSql } from './confinement.mjs';
 import { DatabaseHost } from './database_host.mjs';
 import { ReaderGate } from './reader_gate.mjs';
@@ -47,6 +48,7 @@ class Server {
     );
     this.session = new Session(this.host);
     this.checkpoints = new Checkpoints(this, config.limits);
+    this.contention = new Contention(this.turns, (cause) => this.host.cancel(cause));
   }
 
   async start() {
@@ -110,7 +112,9 @@ class Server {
   async runFor(client, bytes, options) {
     this.#running = client;
     const started = Date.now();
+    this.contention.started(client);
     const result = await this.host.run(bytes, options);
+    this.contention.ended();
     this.#running = null;
     this.checkpoints.note();
     if (result.heapBytes) this.#heapBytes = result.heapBytes;
