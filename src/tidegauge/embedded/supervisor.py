@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tidegauge.config import EmbeddedSettings
-from tidegauge.embedded import connection, credentials
+from tidegauge.embedded import connection, credentials, environment
 from tidegauge.embedded.connection import ConnectionInfo
 from tidegauge.embedded.credentials import Credentials
 from tidegauge.embedded.files import usable
@@ -192,6 +192,7 @@ class EmbeddedDatabase:
             stderr=PIPE,
             limit=_LINE_BYTES,
             cwd=self._settings.data_dir,
+            env=environment.for_node(),
             pass_fds=(self._lock.fd,),
             # Ctrl-C in a terminal is for us; we end the database when nobody needs it any more.
             start_new_session=True,

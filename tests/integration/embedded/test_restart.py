@@ -161,6 +161,20 @@ async def test_a_killed_parent_leaves_no_orphan_and_no_lock(settings: EmbeddedSe
     assert not is_locked(settings.data_dir)
 
 
+def environment_of(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/environ").read_bytes()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+async def test_the_process_gets_no_secrets_of_ours(settings: EmbeddedSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://me:secret-of-ours@elsewhere/db")
+    monkeypatch.setenv("PGPASSWORD", "secret-of-ours")
+    async with EmbeddedDatabase(settings) as database:
+        seen = environment_of(database.node_pid)
+    assert b"PATH=" in seen
+    assert b"secret-of-ours" not in seen
+
+
 async def test_it_is_started_again_on_the_same_port(database: EmbeddedDatabase) -> None:
     before, port, restarts = database.node_pid, database.port, database.restarts
     os.kill(before, signal.SIGKILL)
