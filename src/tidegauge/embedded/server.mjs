@@ -42,7 +42,7 @@ class Server {
     this.host = new DatabaseHost(
       {
         dataDir: config.dataDir, modulesDir: config.modulesDir, ownerRole: config.owner.user, database: config.database,
-        openSql: confinementSql(config.reader.user),
+        openSql: confinementSql(config.reader.user), mayCreate: config.mayCreate,
       },
       emit,
     );

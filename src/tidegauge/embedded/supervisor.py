@@ -182,6 +182,7 @@ class EmbeddedDatabase:
             await self._launch(0)
 
     async def _launch(self, port: int) -> None:
+        self._refuse_vanished()
         assert self._node is not None
         assert self._lock is not None
         process = await asyncio.create_subprocess_exec(
@@ -216,6 +217,14 @@ class EmbeddedDatabase:
         except OSError:  # it runs, but nobody can be told where: there must never be two
             await self._end_process()
             raise
+
+    def _refuse_vanished(self) -> None:
+        """An empty database in the place of one that has run would look like all data lost, and take new data."""
+        cluster = self._settings.data_dir / "pgdata"
+        if self._info is not None and not cluster.is_dir():
+            raise EmbeddedDatabaseError(
+                f"{cluster} is gone while the database ran", hint="bring the folder back, or start anew to begin empty"
+            )
 
     async def _until_ready(self, process: Process) -> None:
         async for event in self._events(process):
@@ -263,6 +272,7 @@ class EmbeddedDatabase:
         return {
             "dataDir": str(settings.data_dir.absolute()),
             "modulesDir": str(self._modules),
+            "mayCreate": self._info is None,
             "port": port,
             "database": settings.database,
             "owner": {"user": settings.owner_role, "password": secrets.owner_password},

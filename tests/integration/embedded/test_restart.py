@@ -209,6 +209,33 @@ async def test_it_is_brought_back_however_often_it_fails(
         assert database.restarts == 1
 
 
+@pytest.mark.parametrize("way", ["killed", "opened again"])
+async def test_a_folder_that_vanished_is_not_replaced_by_an_empty_one(
+    settings: EmbeddedSettings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, way: str
+) -> None:
+    monkeypatch.setattr(supervisor, "_BACKOFF_SECONDS", (0.01, 0.02))
+    hidden = settings.data_dir.with_name("hidden")
+
+    def told() -> int:
+        return sum(f"{settings.data_dir / 'pgdata'} is gone" in record.getMessage() for record in caplog.records)
+
+    async with EmbeddedDatabase(settings) as database:
+        async with await connect(database) as owner:
+            await owner.execute("CREATE TABLE public.kept AS SELECT 1 AS one")
+            settings.data_dir.rename(hidden)
+            if way == "killed":
+                os.kill(database.node_pid, signal.SIGKILL)
+            else:
+                with pytest.raises(psycopg.errors.CrashShutdown):
+                    await owner.execute("SELECT repeat('[', 3000000)::jsonb")
+        await until(lambda: told() >= 4)
+        assert not settings.data_dir.exists()
+        hidden.rename(settings.data_dir)
+        await database.wait_ready()
+        async with await connect(database) as owner:
+            assert await value(owner, "SELECT one FROM public.kept") == 1
+
+
 async def test_what_the_process_says_when_it_dies_is_told(
     settings: EmbeddedSettings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
