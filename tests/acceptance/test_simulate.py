@@ -39,6 +39,16 @@ def test_everything_arrives_and_broken_otlp_is_refused(summary) -> None:
     assert all(answer.endswith(("HTTP 400", "HTTP 415")) for answer in summary["malformed_otlp"])
 
 
+def test_what_was_accepted_is_what_the_reader_counts(product, summary) -> None:
+    """The SDK's encoder can leave points out without a word: what counts is what stands in the database."""
+    names = ("frontend", "cart", "checkout", "payment", "inventory")
+    stored = {
+        what: product.query(f"SELECT count(*) AS count FROM {view} WHERE application IN {names}")[0]["count"]
+        for what, view in (("spans", "traces"), ("logs", "logs"), ("metric_points", "metrics"))
+    }
+    assert stored == summary["accepted"]
+
+
 def test_the_rollups_show_the_shop_with_names_and_labels(product, summary) -> None:
     found = product.get("/api/v1/metrics/http.server.request.duration/rollups/hourly", start="now-6h", match=['service.namespace="shop"'])[
         "series"

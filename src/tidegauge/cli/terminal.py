@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from tidegauge.errors import TidegaugeError
@@ -30,11 +29,10 @@ def tell(error: TidegaugeError) -> None:
 
 
 def show_columns(rows: Sequence[Sequence[str]]) -> None:
-    """Rows of equally many cells, on stderr."""
-    table = Table(box=None, show_header=False, padding=(0, 2))
+    """Rows of equally many cells, on stderr. Lines, not a table: that would cut addresses short where the terminal is narrow."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        table.add_row(*map(Text, row))
-    _stderr().print(table)
+        say("  " + "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def _stderr() -> Console:

@@ -22,7 +22,9 @@ from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
-from opentelemetry.sdk.metrics.export import MetricsData
+from opentelemetry.sdk.metrics.export import Metric, MetricsData, ResourceMetrics, ScopeMetrics
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from tidegauge.errors import ConfigurationError
 from tidegauge.simulate.report import Signal
@@ -142,7 +144,7 @@ class Outlet:
         """Export collections (ResourceMetrics), several at once."""
         points = sum(len(m.data.data_points) for r in metrics for s in r.scope_metrics for m in s.metrics)
         if points:
-            self._send(Signal.POINTS, MetricsData(resource_metrics=metrics), points)
+            self._send(Signal.POINTS, MetricsData(resource_metrics=merged(metrics)), points)
 
     def _send(self, signal: Signal, batch: Any, items: int) -> None:
         exporter, watch = self._exporters[signal]
@@ -156,6 +158,23 @@ class Outlet:
         """End the exporters; a retry that waits gives up."""
         for exporter, _ in self._exporters.values():
             exporter.shutdown()
+
+
+def merged(collections: Sequence[ResourceMetrics]) -> list[ResourceMetrics]:
+    """The same metrics with each resource and each scope once.
+
+    The SDK's encoder keeps scopes by resource and metrics by scope: of several collections of one resource it would send the last alone.
+    """
+    scopes: dict[Resource, dict[InstrumentationScope, list[Metric]]] = {}
+    for collection in collections:
+        found = scopes.setdefault(collection.resource, {})
+        for scope in collection.scope_metrics:
+            found.setdefault(scope.scope, []).extend(scope.metrics)
+    return [ResourceMetrics(resource, _scoped(found), resource.schema_url) for resource, found in scopes.items()]
+
+
+def _scoped(scopes: Mapping[InstrumentationScope, list[Metric]]) -> list[ScopeMetrics]:
+    return [ScopeMetrics(scope, metrics, scope.schema_url or "") for scope, metrics in scopes.items()]
 
 
 def make_outlet(endpoint: str, headers: Mapping[str, str], protocol: str, timeout_seconds: float, account: Account) -> Outlet:

@@ -7,11 +7,16 @@ from typing import Any
 
 import pytest
 import requests
+from google.protobuf.message import Message
 from google.rpc.status_pb2 import Status
+from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTracePartialSuccess, ExportTraceServiceResponse
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricsData, ResourceMetrics
+from opentelemetry.sdk.resources import Resource
 
 from tidegauge.errors import ConfigurationError
-from tidegauge.simulate.exporters import Account, Outlet, Watch, make_outlet
+from tidegauge.simulate.exporters import Account, Outlet, Watch, make_outlet, merged
 from tidegauge.simulate.report import Signal
 
 
@@ -82,3 +87,27 @@ def test_failures_are_counted_by_reason(reply: requests.Response | None, reason:
 def test_an_unknown_protocol_is_named() -> None:
     with pytest.raises(ConfigurationError, match=r"grpc.*http/protobuf and http/json"):
         make_outlet("http://localhost:4318", {}, "grpc", 1, Account())
+
+
+def test_every_point_of_several_collections_is_encoded() -> None:
+    collections: list[ResourceMetrics] = []
+    for service in ("cart", "checkout"):
+        reader = InMemoryMetricReader()
+        provider = MeterProvider([reader], Resource({"service.name": service}))
+        counters = [provider.get_meter(scope).create_counter("requests") for scope in ("one", "two")]
+        for _ in range(3):
+            for counter in counters:
+                counter.add(1)
+            data = reader.get_metrics_data()
+            assert data is not None
+            collections += data.resource_metrics
+    encoded: Message = encode_metrics(MetricsData(resource_metrics=merged(collections)))
+    points = [
+        (resource.resource.attributes[0].value.string_value, scope.scope.name, point.as_int)
+        for resource in encoded.resource_metrics  # type: ignore[attr-defined]
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+        for point in metric.sum.data_points
+    ]
+    expected = [(service, scope, value) for service in ("cart", "checkout") for scope in ("one", "two") for value in (1, 2, 3)]
+    assert sorted(points) == expected
