@@ -12,6 +12,7 @@ export class Checkpoints {
   #limits;
   #timer = null;
   #active = false;
+  #looking = false;
   #last = Date.now();
 
   constructor(server, limits) {
@@ -34,11 +35,12 @@ export class Checkpoints {
 
   /** Takes a turn like a client, so that it never comes between the statements of a transaction. */
   async #look() {
-    if (!this.#active || this.#server.turns.holds(this)) return;
+    const { turns, session, oversized } = this.#server;
+    if (!(this.#active || oversized) || this.#looking) return;
+    this.#looking = true;
     this.#active = false;
-    const { turns, session } = this.#server;
-    if (!(await turns.acquire(this))) return;
     try {
+      await turns.acquire(this);
       const { rows, error } = await session.sql(SINCE);
       if (!error && this.#due(Number(rows[0][0]))) {
         const started = Date.now();
@@ -46,8 +48,9 @@ export class Checkpoints {
         this.#last = Date.now();
         this.#server.emit({ event: 'checkpoint', wal_bytes: Number(rows[0][0]), milliseconds: this.#last - started });
       }
-      await this.#server.trimMemory();
+      if (oversized) await this.#server.trimMemory();
     } finally {
+      this.#looking = false;
       turns.release(this);
     }
   }

@@ -21,8 +21,11 @@ const SYNC = message('S');
 const GREETING_MS = 10_000;
 /** Names that PostgreSQL takes as they are: nothing has to be tried out. */
 const PLAIN_NAME = /^[\x20-\x7e]{0,63}$/;
-/** WebAssembly memory never shrinks: beyond this the database is opened anew at a quiet moment. */
+/** WebAssembly memory never shrinks: beyond this the database is opened anew between two turns. */
 const HEAP_LIMIT = 1536 * 1024 * 1024;
+/** Beyond this, three times what it begins with, it is opened anew when nobody has had or wanted it for a while: that takes a second. */
+const HEAP_AT_REST = 768 * 1024 * 1024;
+const REST_MS = 5000;
 
 const emit = (event) => process.stdout.write(`${JSON.stringify(event)}\n`);
 
@@ -33,6 +36,7 @@ class Server {
   #ids = 0;
   #running = null; // the client whose batch runs
   #heapBytes = 0;
+  #ranAt = 0;
 
   constructor(config, parse) {
     this.config = config;
@@ -116,6 +120,7 @@ class Server {
     const result = await this.host.run(bytes, options);
     this.contention.ended();
     this.#running = null;
+    this.#ranAt = Date.now();
     this.checkpoints.note();
     if (result.heapBytes) this.#heapBytes = result.heapBytes;
     if (result.cause || result.overLimit || result.outcome !== 'done') {
@@ -139,9 +144,14 @@ class Server {
     if (status !== 'I') await this.host.renew();
   }
 
-  /** Opens the database anew when its memory has grown large. Only when nobody has the turn. */
+  /** Whether the database holds more memory than it should, for how little it is asked now. */
+  get oversized() {
+    if (this.#heapBytes >= HEAP_LIMIT) return true;
+    return this.#heapBytes >= HEAP_AT_REST && this.turns.quiet && Date.now() - this.#ranAt >= REST_MS;
+  }
+
+  /** Opens the database anew, which gives its memory back. For whoever has the turn, outside of a transaction. */
   async trimMemory() {
-    if (this.#heapBytes < HEAP_LIMIT) return;
     this.#heapBytes = 0;
     emit({ event: 'trimming' });
     await this.session.sql('CHECKPOINT');

@@ -189,6 +189,21 @@ async def test_a_large_result_ends_before_it_piles_up(owner: Connection, reader:
     assert len(await (await owner.execute("SELECT repeat('x', 10000) FROM generate_series(1, 500)")).fetchall()) == 500
 
 
+async def test_memory_of_a_huge_statement_is_given_back(owner: Connection, table: str, database: EmbeddedDatabase) -> None:
+    await owner.execute(f"INSERT INTO {table} VALUES (1)")
+    await owner.execute("SET application_name = 'kept'")
+    trimmed = database.last_events.get("trimming")
+    with pytest.raises(errors.ProgramLimitExceeded):
+        await owner.execute("SELECT repeat('x', 200000000)")
+    huge = memory_mib(database.node_pid)
+    async with asyncio.timeout(60):
+        while database.last_events.get("trimming") is trimmed:  # noqa: ASYNC110 - another process makes it true
+            await asyncio.sleep(0.05)
+    assert await value(owner, f"SELECT count(*) FROM {table}") == 1
+    assert await value(owner, "SHOW application_name") == "kept"
+    assert memory_mib(database.node_pid) < huge - 300
+
+
 async def test_a_client_that_does_not_read_is_waited_for_within_bounds(connect: Any, owner: Connection, database: EmbeddedDatabase) -> None:
     before = memory_mib(database.node_pid)
     lazy = await connect()
