@@ -71,17 +71,22 @@ async def database_location(settings: Settings, report: Report) -> AsyncIterator
         EmbeddedDatabaseError: it cannot start, or another process holds its folder.
 
     """
-    if settings.database.url is not None:
-        yield Location(settings.database.url.get_secret_value(), None, embedded=False)
+    if (server := _named_server(settings)) is not None:
+        yield server
         return
     async with EmbeddedDatabase(settings.embedded, report) as embedded:
         yield Location(embedded.owner_dsn, embedded.reader_dsn, embedded=True)
 
 
+def _named_server(settings: Settings) -> Location | None:
+    url = _secret(settings.database.url)
+    return None if url is None else Location(url, None, embedded=False)
+
+
 def known_location(settings: Settings) -> Location | None:
     """The database that Settings name or that runs on their data folder already; None where there is neither."""
-    if settings.database.url is not None:
-        return Location(settings.database.url.get_secret_value(), None, embedded=False)
+    if (server := _named_server(settings)) is not None:
+        return server
     info = running(settings.embedded.data_dir)
     return None if info is None else Location(info.owner_dsn, info.reader_dsn, embedded=True, shared_with=info.pid)
 

@@ -58,10 +58,6 @@ class IngestStore(Protocol):
         """
         ...
 
-    async def ping(self) -> None:
-        """Return if the store answers."""
-        ...
-
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Row]):

@@ -34,9 +34,6 @@ class Store:
         await self.gate.wait()
         return [IngestOutcome(0, "") for _ in requests]
 
-    async def ping(self) -> None:
-        return
-
 
 def logs(records: int, body: str) -> Received:
     request = ExportLogsServiceRequest()

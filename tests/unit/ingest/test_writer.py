@@ -37,9 +37,6 @@ class Store:
         self.groups.append(names)
         return [IngestOutcome(0, name) for name in names]
 
-    async def ping(self) -> None:
-        return
-
 
 def request(name: str, size: int = 10, rows: int = 1) -> IngestRequest:
     batch = SpanBatch(trace_id=[bytes(16)] * rows)

@@ -45,4 +45,5 @@ def test_plain_attributes() -> None:
 @settings(max_examples=80, deadline=None, database=None)
 @given(strategies.values)
 def test_plain_values_are_json(value: AnyValue) -> None:
-    json.dumps(plain_value(model_value(value)), allow_nan=False)
+    plain = plain_value(model_value(value))
+    assert json.loads(json.dumps(plain, allow_nan=False)) == plain

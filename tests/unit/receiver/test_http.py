@@ -58,9 +58,6 @@ class Store:
             for request in requests
         ]
 
-    async def ping(self) -> None:
-        return
-
 
 @pytest.fixture
 def store() -> Store:

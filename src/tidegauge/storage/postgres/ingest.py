@@ -49,10 +49,6 @@ class PostgresIngestStore:
         self._sql = sqlfiles.queries("ingest")
         self._window = dedup_window
 
-    async def ping(self) -> None:
-        """Return if the database answers; raises Unavailable."""
-        await self._database.ping()
-
     async def commit(self, requests: Sequence[IngestRequest]) -> Sequence[IngestOutcome]:
         """See :meth:`tidegauge.storage.interface.IngestStore.commit`."""
         for attempt in range(1, _ATTEMPTS + 1):
