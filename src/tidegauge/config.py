@@ -110,6 +110,7 @@ class OtlpSettings(_Section):
     """The OTLP receivers."""
 
     listen: ListenAddress = Field(ListenAddress(host="127.0.0.1", port=4318), description="where OTLP over HTTP listens")
+    grpc_listen: ListenAddress = Field(ListenAddress(host="127.0.0.1", port=4317), description="where OTLP over gRPC listens")
     max_body_bytes: Size = Field(ByteSize(64 << 20), ge=1024, description="of a request, also after decompression")
 
 
@@ -190,6 +191,26 @@ class IngestSettings(_Section):
     future_tolerance: Duration = Field(timedelta(minutes=10), description="items further ahead are rejected")
     dedup_window: Duration = Field(timedelta(hours=24), description="how long a byte-identical resend is recognised")
     commit_timeout: Duration = Field(timedelta(seconds=20), description="an item not committed by then gets 503")
+    max_queue_delay: Timeout = Field(timedelta(seconds=1), description="429 where what waits already would take longer than this to commit")
+    writer_connections: int = Field(2, ge=1, le=16, description="groups that a process commits at a time, where the database can do that")
+    direct_compress: bool = Field(
+        False, description="server: write groups of at least 100 rows a segment straight into the columnstore, where TimescaleDB can"
+    )
+
+
+class CardinalitySettings(_Section):
+    """Guards against telemetry whose names or attributes never repeat."""
+
+    max_series_per_metric: int = Field(50_000, ge=1, description="series of one metric of an application; points of others are rejected")
+    max_resources_per_application: int = Field(50_000, ge=1, description="resources of an application; items of others are rejected")
+    max_span_names_per_application: int = Field(1_000, ge=1, description="span names of an application that rollups tell apart")
+
+
+class ServeSettings(_Section):
+    """The serving processes."""
+
+    workers: int = Field(1, ge=1, le=64, description="processes that receive, store and answer")
+    shutdown_timeout: Timeout = Field(timedelta(seconds=25), description="how long a stop may take, what is under way included")
 
 
 class LifecycleSettings(_Section):
@@ -252,11 +273,13 @@ class Settings(_Section):
     logs: LogsSettings = Field(default_factory=LogsSettings)
     cache: CacheSettings = Field(default_factory=CacheSettings)
     ingest: IngestSettings = Field(default_factory=IngestSettings)
+    cardinality: CardinalitySettings = Field(default_factory=CardinalitySettings)
+    serve: ServeSettings = Field(default_factory=ServeSettings)
     lifecycle: LifecycleSettings = Field(default_factory=LifecycleSettings)
 
     @model_validator(mode="after")
     def _closed_by_default(self) -> Self:
-        for name, listen in (("api", self.api.listen), ("otlp", self.otlp.listen)):
+        for name, listen in (("api", self.api.listen), ("otlp", self.otlp.listen), ("otlp_grpc", self.otlp.grpc_listen)):
             if not listen.is_loopback and self.api.token is None and not self.api.insecure:
                 raise ValueError(
                     f"TIDEGAUGE_{name.upper()}_LISTEN={listen} can be reached from outside: set TIDEGAUGE_API_TOKEN, or --insecure "
