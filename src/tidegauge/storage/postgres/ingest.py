@@ -104,7 +104,7 @@ class PostgresIngestStore:
         try:
             interned = await self._dictionaries.intern([request])
             async with self._database.writing() as connection:
-                await self._copy(connection, list(zip([request], interned, strict=True)))
+                await self._copy(connection, interned)
                 await connection.rollback()
         except psycopg.Error as error:
             if not _is_refusal(error):
@@ -119,14 +119,15 @@ class PostgresIngestStore:
         async with self._database.writing() as connection:
             await self._dictionaries.check(connection)
             known = await self._known(connection, first)
-            new = [(request, ids) for request, ids in zip(unique, interned, strict=True) if _key(request) not in known]
+            new = [(request, ids) for request, ids in interned if _key(request) not in known]
             if new:
                 entered = await self._enter(connection, [request for request, _ in new])
                 if len(entered) < len(new):
                     # Another writer stored some of them between our two statements; its answer is theirs.
                     known.update(await self._known(connection, first.keys() - entered))
                 await self._copy(connection, [(request, ids) for request, ids in new if _key(request) in entered])
-        return [known.get(_key(request)) or _outcome(request) for request in requests]
+        stored = {_key(request): _outcome(request) for request, _ in interned}
+        return [known.get(_key(request)) or stored[_key(request)] for request in requests]
 
     async def _known(self, connection: AsyncConnection, keys: Mapping[_Key, IngestRequest] | set[_Key]) -> dict[_Key, IngestOutcome]:
         cursor = await connection.execute(

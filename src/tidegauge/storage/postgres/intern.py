@@ -100,8 +100,8 @@ class Dictionaries:
         assert row is not None
         return int(row[0])
 
-    async def intern(self, requests: Sequence[IngestRequest]) -> list[Interned]:
-        """Ids for every entry of the requests' batches.
+    async def intern(self, requests: Sequence[IngestRequest]) -> list[tuple[IngestRequest, Interned]]:
+        """Each request, without what may not be stored, and the ids of every entry of its batch.
 
         Raises:
             Unavailable: the database is away.
@@ -110,7 +110,7 @@ class Dictionaries:
         hour = self._now_ns() // _HOUR_NS
         known = _Group(requests, hour, self._resources, self._scopes, self._series)
         if known.complete and not self._new_metadata(requests, known):
-            return known.interned()
+            return list(zip(requests, known.interned(), strict=True))
         async with self._database.writing() as connection:
             epoch = await self._read_epoch(connection)
             if self._epoch not in (None, epoch):
@@ -128,7 +128,7 @@ class Dictionaries:
             if len(self._metadata) >= self._metadata_limit:
                 self._metadata.clear()
             self._metadata[row[:5]] = row[7]
-        return known.interned()
+        return list(zip(requests, known.interned(), strict=True))
 
     async def _add(self, connection: AsyncConnection, known: _Group) -> None:
         resources = known.missing_resources()
