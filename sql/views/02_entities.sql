@@ -47,7 +47,8 @@ FROM tidegauge.lifecycle l;
 CREATE OR REPLACE VIEW analytics.rejections AS
 SELECT
     r.rejected_at, analytics.signal(r.signal) AS signal, r.reason, r.message, r.items, replace(r.digest::text, '-', '') AS digest,
-    r.sample
+    r.sample, nullif(r.service, '') AS service, nullif(r.sample_type, '') AS sample_type,
+    CASE WHEN r.sample_type = 'json' THEN convert_from(r.sample, 'UTF8') END AS sample_json, r.rejection_id
 FROM tidegauge.ingest_rejections r
 WHERE r.tenant_id = analytics.tenant_id();
 

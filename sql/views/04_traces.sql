@@ -3,8 +3,9 @@
 CREATE OR REPLACE VIEW analytics.traces AS
 SELECT
     t.start_time, analytics.trace_hex(t.trace_id) AS trace_id, analytics.span_hex(t.span_id) AS span_id,
-    analytics.span_hex(t.parent_span_id) AS parent_span_id, t.application_id, a.name AS application, t.name,
-    analytics.span_kind(t.kind) AS kind, analytics.span_status(t.status_code) AS status, t.status_message,
+    analytics.span_hex(t.parent_span_id) AS parent_span_id, t.application_id, a.name AS application,
+    coalesce(t.full_name, t.name) AS name, analytics.span_kind(t.kind) AS kind, analytics.span_status(t.status_code) AS status,
+    t.status_message,
     t.duration_ns / 1e6::double precision AS duration_ms,
     t.start_time + (least(t.duration_ns, 9223372036854774000) + t.start_time_ns) / 1000 * INTERVAL '1 microsecond' AS end_time,
     t.attributes, t.events, t.links, r.attributes AS resource_attributes, c.name AS scope_name, c.version AS scope_version,

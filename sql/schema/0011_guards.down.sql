@@ -1,0 +1,10 @@
+ALTER TABLE tidegauge.series RESET (fillfactor);
+ALTER TABLE tidegauge.scopes RESET (fillfactor);
+ALTER TABLE tidegauge.resources RESET (fillfactor);
+ALTER TABLE tidegauge.traces DROP COLUMN full_name;
+DROP TABLE tidegauge.span_names;
+DROP INDEX tidegauge.ingest_rejections_further;
+ALTER TABLE tidegauge.ingest_rejections DROP COLUMN writer;
+ALTER TABLE tidegauge.ingest_rejections DROP COLUMN sample_type;
+ALTER TABLE tidegauge.ingest_rejections DROP COLUMN service;
+ALTER TABLE tidegauge.ingest_rejections DROP COLUMN rejection_id;
