@@ -82,13 +82,16 @@ class MetadataEntry:
 class Rejection:
     """Items that are not stored, and why. ``reason`` is a short stable name, ``message`` is for a person.
 
-    ``sample`` is the protobuf message of the first of them, at most 4 KiB of it.
+    ``sample`` is the first of them, at most 4 KiB of it, in the form that ``sample_type`` names: ``json``, or the full name of the protobuf
+    message that it is; "" where there is no telling. ``service`` is the sender's service.name, "" where it is not known.
     """
 
     reason: str
     message: str
     items: int = 1
     sample: bytes | None = None
+    sample_type: str = ""
+    service: str = ""
 
     @property
     def refuses_items(self) -> bool:
