@@ -28,10 +28,6 @@ SERVICES = {
     "opentelemetry.proto.collector.metrics.v1.MetricsService": Signal.METRICS,
     "opentelemetry.proto.collector.logs.v1.LogsService": Signal.LOGS,
 }
-# An SDK gives up after 10 s; who takes longer only holds memory.
-_READ_SECONDS = 30
-# Waiting for others' messages to arrive; then the client had better wait.
-_TURN_SECONDS = 2
 # Two bytes that no protobuf message begins with: field 3 of a wire type that does not exist.
 _GZIP_MAGIC = b"\x1f\x8b"
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
@@ -39,11 +35,16 @@ _logger = logging.getLogger(__name__)
 
 
 class Reading:
-    """Receives messages: at most so many at a time, each of at most so many bytes."""
+    """Receives messages: at most so many at a time, each of at most so many bytes.
 
-    def __init__(self, max_bytes: int, max_reads: int) -> None:
+    ``read_seconds`` is how long one may take (an SDK gives up after 10 s), ``turn_seconds`` how long a call waits for others' messages.
+    """
+
+    def __init__(self, max_bytes: int, max_reads: int, *, read_seconds: float = 30, turn_seconds: float = 2) -> None:
         self._max_bytes = max_bytes
         self._max_reads = max_reads
+        self._read_seconds = read_seconds
+        self._turn_seconds = turn_seconds
         self._turns = asyncio.Semaphore(max_reads)
 
     async def read(self, context: grpc.aio.ServicerContext, share: Share) -> bytes:
@@ -67,11 +68,11 @@ class Reading:
     async def _received(self, context: grpc.aio.ServicerContext) -> bytes:
         await self._turn()
         try:
-            async with asyncio.timeout(_READ_SECONDS):
+            async with asyncio.timeout(self._read_seconds):
                 message = await context.read()
         except TimeoutError:
             raise RequestTimeout(
-                f"the message did not arrive within {_READ_SECONDS} s", hint="send smaller batches, or compress them"
+                f"the message did not arrive within {self._read_seconds:g} s", hint="send smaller batches, or compress them"
             ) from None
         finally:
             self._turns.release()
@@ -86,7 +87,7 @@ class Reading:
             await self._turns.acquire()
             return
         try:
-            async with asyncio.timeout(_TURN_SECONDS):
+            async with asyncio.timeout(self._turn_seconds):
                 await self._turns.acquire()
         except TimeoutError:
             raise Overloaded(f"{self._max_reads} messages are arriving already", hint="send slower") from None

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-from collections.abc import AsyncIterator, Sequence
-from datetime import timedelta
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -17,17 +16,12 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest, ExportTraceServiceResponse
 
+from tests.servers.memory import NOW, MemoryStore, ingestor, writing
 from tidegauge.api.auth import BearerAuth
 from tidegauge.errors import TidegaugeError, Unavailable
-from tidegauge.ingest.ingestor import Ingestor
-from tidegauge.ingest.limits import TimeLimits
 from tidegauge.ingest.writer import Writer
-from tidegauge.model.batch import Signal
-from tidegauge.otlp.decode import Decoder
 from tidegauge.receiver.http import OtlpHttp, refusal
-from tidegauge.storage.interface import IngestOutcome, IngestRequest
 
-NOW = 1_790_000_000_000_000_000
 LIMIT = 100_000
 PROTOBUF = {"content-type": "application/x-protobuf"}
 JSON = {"content-type": "application/json"}
@@ -39,42 +33,20 @@ RESPONSES = {
 }
 
 
-class Store:
-    """Keeps requests in a list; raises ``failure`` where there is one."""
-
-    def __init__(self) -> None:
-        self.requests: list[IngestRequest] = []
-        self.failure: Exception | None = None
-        self.gate = asyncio.Event()
-        self.gate.set()
-
-    async def commit(self, requests: Sequence[IngestRequest]) -> Sequence[IngestOutcome]:
-        await self.gate.wait()
-        if self.failure is not None:
-            raise self.failure
-        self.requests += requests
-        return [
-            IngestOutcome(sum(each.items for each in request.batch.rejections), "; ".join(each.reason for each in request.batch.rejections))
-            for request in requests
-        ]
-
-
 @pytest.fixture
-def store() -> Store:
-    return Store()
+def store() -> MemoryStore:
+    return MemoryStore()
 
 
 @pytest_asyncio.fixture
-async def writer(store: Store) -> AsyncIterator[Writer]:
-    writer = Writer(store, max_pending_bytes=LIMIT, group_max_rows=100, group_max_bytes=LIMIT, commit_timeout=timedelta(seconds=1))
-    async with writer:
+async def writer(store: MemoryStore) -> AsyncIterator[Writer]:
+    async with writing(store, LIMIT) as writer:
         yield writer
 
 
 @pytest.fixture
 def app(writer: Writer) -> OtlpHttp:
-    limits = dict.fromkeys(Signal, TimeLimits(timedelta(days=1), timedelta(minutes=10)))
-    return OtlpHttp(Ingestor(Decoder(), writer, limits, lambda: NOW), LIMIT)
+    return OtlpHttp(ingestor(writer), LIMIT)
 
 
 @pytest_asyncio.fixture
@@ -108,7 +80,7 @@ def problem(response: httpx.Response) -> tuple[int, str]:
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("headers", [PROTOBUF, JSON], ids=["protobuf", "json"])
 async def test_an_empty_request_succeeds_without_partial_success(
-    client: httpx.AsyncClient, store: Store, path: str, headers: dict[str, str]
+    client: httpx.AsyncClient, store: MemoryStore, path: str, headers: dict[str, str]
 ) -> None:
     response = await client.post(path, content=b"" if headers is PROTOBUF else b"{}", headers=headers)
     assert response.status_code == 200
@@ -119,7 +91,7 @@ async def test_an_empty_request_succeeds_without_partial_success(
 
 
 @pytest.mark.parametrize("compress", [False, True], ids=["plain", "gzip"])
-async def test_spans_are_stored_before_they_are_acknowledged(client: httpx.AsyncClient, store: Store, compress: bool) -> None:
+async def test_spans_are_stored_before_they_are_acknowledged(client: httpx.AsyncClient, store: MemoryStore, compress: bool) -> None:
     store.gate.clear()
     body = spans(3).SerializeToString()
     headers = PROTOBUF | ({"content-encoding": "gzip"} if compress else {})
@@ -132,7 +104,7 @@ async def test_spans_are_stored_before_they_are_acknowledged(client: httpx.Async
 
 
 @pytest.mark.parametrize("headers", [PROTOBUF, JSON], ids=["protobuf", "json"])
-async def test_bad_items_are_a_partial_success(client: httpx.AsyncClient, store: Store, headers: dict[str, str]) -> None:
+async def test_bad_items_are_a_partial_success(client: httpx.AsyncClient, store: MemoryStore, headers: dict[str, str]) -> None:
     if headers is PROTOBUF:
         body = spans(2, bad=1).SerializeToString()
     else:
@@ -168,7 +140,7 @@ async def test_bad_items_are_a_partial_success(client: httpx.AsyncClient, store:
 )
 @pytest.mark.parametrize("path", ["/v1/traces"])
 async def test_what_cannot_be_read_is_refused_in_the_encoding_of_the_request(
-    client: httpx.AsyncClient, store: Store, path: str, body: bytes, headers: dict[str, str], status: int, says: str
+    client: httpx.AsyncClient, store: MemoryStore, path: str, body: bytes, headers: dict[str, str], status: int, says: str
 ) -> None:
     response = await client.post(path, content=body, headers=headers)
     assert response.status_code == status
@@ -195,14 +167,14 @@ async def test_other_methods_and_paths(client: httpx.AsyncClient) -> None:
     assert "/v1/nothing" in problem(response)[1]
 
 
-async def test_while_the_store_is_away_clients_are_told_to_come_back(client: httpx.AsyncClient, store: Store) -> None:
+async def test_while_the_store_is_away_clients_are_told_to_come_back(client: httpx.AsyncClient, store: MemoryStore) -> None:
     store.failure = Unavailable("the database is away")
     response = await client.post("/v1/traces", content=spans(1).SerializeToString(), headers=PROTOBUF)
     assert (response.status_code, response.headers["retry-after"]) == (503, "1")
     assert problem(response) == (14, "the database is away")
 
 
-async def test_too_much_pending_is_429(client: httpx.AsyncClient, store: Store, writer: Writer) -> None:
+async def test_too_much_pending_is_429(client: httpx.AsyncClient, store: MemoryStore, writer: Writer) -> None:
     store.gate.clear()
     large = spans(1)
     large.resource_spans[0].scope_spans[0].spans[0].name = "x" * (LIMIT - 1000)
@@ -219,7 +191,7 @@ async def test_too_much_pending_is_429(client: httpx.AsyncClient, store: Store, 
 
 
 @pytest.mark.parametrize("failure", [TidegaugeError("broken"), ZeroDivisionError("secret detail")])
-async def test_a_defect_is_500_without_its_inside(client: httpx.AsyncClient, store: Store, failure: Exception) -> None:
+async def test_a_defect_is_500_without_its_inside(client: httpx.AsyncClient, store: MemoryStore, failure: Exception) -> None:
     store.failure = failure
     response = await client.post("/v1/traces", content=spans(1).SerializeToString(), headers=PROTOBUF)
     assert response.status_code == 500
