@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import SecretStr
 
+from tidegauge.api import problems
 from tidegauge.api.app import ApiServices, create_app
 from tidegauge.api.auth import BearerAuth
 from tidegauge.config import IngestSettings, LifecycleSettings, Settings
@@ -36,6 +37,7 @@ from tidegauge.storage.postgres.traces import PostgresTraceStore
 
 Report = Callable[[str], None]
 _QUIET_SECONDS = 3.0
+_LAST_TURN_SECONDS = 3.0
 # Ingest and maintenance do one thing at a time; one spare for the moment after a connection broke.
 _OWN_POOL_SIZE = 2
 
@@ -55,12 +57,13 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """The program, assembled. ``otlp`` and ``api`` are ASGI applications."""
+    """The program, assembled. ``otlp`` and ``api`` are ASGI applications; ``readiness`` is dependency → "ok" or what is wrong with it."""
 
     otlp: Any
     api: Any
     ingestor: Ingestor
     writer: Writer
+    readiness: Callable[[], Awaitable[Mapping[str, str]]]
 
 
 @asynccontextmanager
@@ -92,8 +95,12 @@ def known_location(settings: Settings) -> Location | None:
 
 
 @asynccontextmanager
-async def assembled(settings: Settings, location: Location, now_ns: Callable[[], int] = time.time_ns) -> AsyncIterator[Runtime]:
+async def assembled(
+    settings: Settings, location: Location, now_ns: Callable[[], int] = time.time_ns, *, maintains: bool = True
+) -> AsyncIterator[Runtime]:
     """The program on a database whose schema is there; what was acknowledged is committed before the block is left.
+
+    ``maintains``: whether this process does the database's maintenance, which one process alone does.
 
     Raises:
         MigrationError: the schema is not this version's.
@@ -105,7 +112,7 @@ async def assembled(settings: Settings, location: Location, now_ns: Callable[[],
         database = await stack.enter_async_context(reading)
         await _check_revision(database)
         # Connections of its own: readers that hold all others for seconds must not keep anything from being stored.
-        writing = await stack.enter_async_context(opened(settings, location.owner_dsn, pool_size=_OWN_POOL_SIZE))
+        writing = await stack.enter_async_context(opened(settings, location.owner_dsn, pool_size=settings.ingest.writer_connections + 2))
         store = PostgresIngestStore(writing, now_ns, settings.ingest.dedup_window)
         writer = await stack.enter_async_context(
             Writer(
@@ -114,22 +121,29 @@ async def assembled(settings: Settings, location: Location, now_ns: Callable[[],
                 group_max_rows=settings.ingest.group_max_rows,
                 group_max_bytes=settings.ingest.group_max_bytes,
                 commit_timeout=settings.ingest.commit_timeout,
+                max_queue_delay=settings.ingest.max_queue_delay,
+                groups=settings.ingest.writer_connections,
+                close_timeout=settings.serve.shutdown_timeout,
             )
         )
         ingestor = Ingestor(Decoder(), writer, time_limits(settings.lifecycle, settings.ingest), now_ns)
         otlp = OtlpHttp(ingestor, settings.otlp.max_body_bytes)
+
+        async def readiness() -> Mapping[str, str]:
+            return await _readiness(database)
+
         services = ApiServices(
             applications=PostgresApplicationStore(database),
             traces=PostgresTraceStore(database),
             metrics=PostgresMetricStore(database),
             logs=PostgresLogStore(database),
-            readiness=lambda: _readiness(database),
+            readiness=readiness,
             now_ns=now_ns,
         )
         guarded = BearerAuth(otlp, _secret(settings.api.token), otlp_refusal)
-        caring = await stack.enter_async_context(opened(settings, location.owner_dsn, pool_size=_OWN_POOL_SIZE))
-        await stack.enter_async_context(_maintained(caring, settings, lambda: writer.quiet_seconds > _QUIET_SECONDS))
-        yield Runtime(guarded, _OtlpBeside(create_app(services, settings.api), guarded), ingestor, writer)
+        if maintains:
+            await stack.enter_async_context(maintained(settings, location, lambda: writer.quiet_seconds))
+        yield Runtime(guarded, _OtlpBeside(create_app(services, settings.api), guarded), ingestor, writer, readiness)
 
 
 async def _check_revision(database: Database) -> None:
@@ -145,16 +159,32 @@ async def _check_revision(database: Database) -> None:
 
 
 @asynccontextmanager
-async def _maintained(database: Database, settings: Settings, is_quiet: Callable[[], bool]) -> AsyncIterator[Maintenance]:
-    """Maintenance at work while the block runs, where the database has no workers for it."""
-    maintenance = Maintenance(PostgresMaintenance(database), settings.lifecycle, await database.capabilities(), is_quiet)
-    stop = asyncio.Event()
-    task = asyncio.create_task(maintenance.run(stop), name="maintenance")
-    try:
-        yield maintenance
-    finally:
-        stop.set()
-        await task
+async def maintained(settings: Settings, location: Location, quiet_seconds: Callable[[], float]) -> AsyncIterator[None]:
+    """Maintenance at work while the block runs, where the database has no workers for it. One process does it for all.
+
+    Args:
+        settings: of the database and its lifecycle.
+        location: the database.
+        quiet_seconds: how long ago anything was committed, by any process.
+
+    Raises:
+        MigrationError: the schema is not this version's.
+        Unavailable: the database does not answer.
+
+    """
+    async with opened(settings, location.owner_dsn, pool_size=_OWN_POOL_SIZE) as database:
+        await _check_revision(database)
+        abilities = await database.capabilities()
+        maintenance = Maintenance(PostgresMaintenance(database), settings.lifecycle, abilities, lambda: quiet_seconds() > _QUIET_SECONDS)
+        stop = asyncio.Event()
+        task = asyncio.create_task(maintenance.run(stop), name="maintenance")
+        try:
+            yield
+        finally:
+            stop.set()
+            # A turn ends soon, unless the database is away; each is a transaction, so that breaking one off breaks nothing.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(task, _LAST_TURN_SECONDS)
 
 
 async def refresh_rollups(settings: Settings, location: Location, start: datetime, end: datetime) -> None:
@@ -192,6 +222,11 @@ def time_limits(lifecycle: LifecycleSettings, ingest: IngestSettings) -> Mapping
         Signal.METRICS: limits(lifecycle.metrics_retention, lifecycle.metrics_chunk),
         Signal.LOGS: limits(lifecycle.logs_retention, lifecycle.logs_chunk),
     }
+
+
+def refusal(error: TidegaugeError, scope: Mapping[str, Any]) -> tuple[str, bytes]:
+    """Media type and body of a refusal by whatever serves the requested path."""
+    return otlp_refusal(error, scope) if scope["path"].startswith("/v1/") else problems.refusal(error, scope)
 
 
 class _OtlpBeside:

@@ -60,6 +60,7 @@ class Product:
                     *(sys.executable, "-m", "tidegauge.cli.main", "up", "--json"),
                     *("--data", str(self.folder / "data")),
                     *("--otlp", f"127.0.0.1:{self._ports[0]}", "--api", f"127.0.0.1:{self._ports[1]}"),
+                    *("--otlp-grpc", "127.0.0.1:0"),
                 ],
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -36,6 +37,11 @@ class Product:
         return str(self.places["otlp_http"])
 
     @property
+    def otlp_grpc_url(self) -> str:
+        """Base address of OTLP over gRPC."""
+        return str(self.places["otlp_grpc"])
+
+    @property
     def api_url(self) -> str:
         """Base address of the API's port, without path."""
         return str(self.places["api"]).removesuffix("/api/v1")
@@ -50,16 +56,50 @@ class Product:
         """Process id of ``tidegauge up``."""
         return self.process.pid
 
+    def workers(self) -> list[int]:
+        """Process ids of those that receive, as it is now: after a worker was killed, its successor's. With one worker the product's own.
+
+        A successor is listed before it is ready. Without ``tidegauge up`` there are none, whatever may have survived it.
+        """
+        if len(self.places["workers"]) == 1:
+            return [self.pid]
+        return [pid for pid, command in children(self.pid) if "tidegauge.cli.worker" in command]
+
     def api(self, **options: Any) -> httpx.AsyncClient:
         """A client of the API."""
         return httpx.AsyncClient(base_url=self.api_url, timeout=30, **options)
 
 
-async def start(data_dir: Path, *arguments: str, env: Mapping[str, str] | None = None, program: Sequence[str] = PROGRAM) -> Product:
-    """Start ``tidegauge up`` and return when it has printed where everything is. ``program`` is what stands for ``tidegauge``."""
+def children(pid: int) -> list[tuple[int, str]]:
+    """Process ids and command lines of a process' children."""
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(None, 2) for line in listed.splitlines()]
+    return [(int(row[0]), row[2] if len(row) > 2 else "") for row in rows if int(row[1]) == pid]
+
+
+async def start(
+    data_dir: Path,
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    program: Sequence[str] = PROGRAM,
+    workers: int = 1,
+    command: str = "up",
+) -> Product:
+    """Start ``tidegauge up`` and return when it has printed where everything is.
+
+    Args:
+        data_dir: folder of the embedded database.
+        arguments: more of them.
+        env: more variables; those of the caller's that are settings are left out.
+        program: what stands for ``tidegauge``.
+        workers: processes that receive; ``Product.places["workers"]`` names those of the start, ``Product.workers()`` those of now.
+        command: ``up`` or ``serve``.
+
+    """
     process = await asyncio.create_subprocess_exec(
         *program,
-        *("up", "--json", "--data", str(data_dir), "--api", "127.0.0.1:0", "--otlp", "127.0.0.1:0"),
+        *(command, "--json", "--data", str(data_dir), "--workers", str(workers)),
+        *("--api", "127.0.0.1:0", "--otlp", "127.0.0.1:0", "--otlp-grpc", "127.0.0.1:0"),
         *arguments,
         stdout=PIPE,
         stderr=PIPE,
@@ -97,10 +137,10 @@ async def stop(product: Product) -> int:
 
 @contextlib.asynccontextmanager
 async def running(
-    data_dir: Path, *arguments: str, env: Mapping[str, str] | None = None, program: Sequence[str] = PROGRAM
+    data_dir: Path, *arguments: str, env: Mapping[str, str] | None = None, program: Sequence[str] = PROGRAM, workers: int = 1
 ) -> AsyncIterator[Product]:
     """A running product; it must end in order."""
-    product = await start(data_dir, *arguments, env=env, program=program)
+    product = await start(data_dir, *arguments, env=env, program=program, workers=workers)
     try:
         yield product
     finally:

@@ -50,7 +50,7 @@ def of_error(error: TidegaugeError, instance: str = "") -> Response:
     return problem(error.http_status, error.title, error.message, hint=error.hint, instance=instance, errors=errors, headers=headers)
 
 
-def refusal(error: Unauthenticated, scope: Mapping[str, Any]) -> tuple[str, bytes]:
+def refusal(error: TidegaugeError, scope: Mapping[str, Any]) -> tuple[str, bytes]:
     """Media type and body with which :class:`tidegauge.api.auth.BearerAuth` refuses a request."""
     return MEDIA_TYPE, bytes(of_error(error, scope["path"]).body)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -14,49 +15,77 @@ import typer
 import uvloop
 
 from tidegauge import config
+from tidegauge.cli.running import receiving
 from tidegauge.cli.terminal import progress, say, show_columns
+from tidegauge.cli.workers import Workers
 from tidegauge.config import ListenAddress, Settings
-from tidegauge.runtime import Location, assembled, database_location
-from tidegauge.serving import address, bound, serving, stop_signal
+from tidegauge.runtime import Location, database_location, maintained
+from tidegauge.serving import Ending, Stop, Taken, taken
 from tidegauge.storage.postgres import migrate
 
 Data = Annotated[Path | None, typer.Option("--data", help="folder of the embedded database", show_default="by the platform's convention")]
 ApiListen = Annotated[str | None, typer.Option("--api", metavar="HOST:PORT", help="query API", show_default="127.0.0.1:4320")]
 OtlpListen = Annotated[str | None, typer.Option("--otlp", metavar="HOST:PORT", help="OTLP over HTTP", show_default="127.0.0.1:4318")]
+GrpcListen = Annotated[str | None, typer.Option("--otlp-grpc", metavar="HOST:PORT", help="OTLP over gRPC", show_default="127.0.0.1:4317")]
+WorkerCount = Annotated[
+    int | None, typer.Option("--workers", metavar="N", help="processes that receive, store and answer", show_default="1")
+]
 Insecure = Annotated[bool, typer.Option("--insecure", help="serve a public address without TIDEGAUGE_API_TOKEN")]
 AsJson = Annotated[bool, typer.Option("--json", help="print where everything is as one JSON line")]
 
 
-def up(data: Data = None, api: ApiListen = None, otlp: OtlpListen = None, insecure: Insecure = False, as_json: AsJson = False) -> None:
+def up(
+    data: Data = None,
+    api: ApiListen = None,
+    otlp: OtlpListen = None,
+    otlp_grpc: GrpcListen = None,
+    workers: WorkerCount = None,
+    insecure: Insecure = False,
+    as_json: AsJson = False,
+) -> None:
     """Run everything: start the embedded database (or use DATABASE_URL), bring its schema up to date, serve.
 
     Examples:
       tidegauge up
-      tidegauge up --data ./telemetry --api 4321 --otlp 4319
-      DATABASE_URL=postgresql://tidegauge@db/telemetry tidegauge up
+      tidegauge up --data ./telemetry --api 4321 --otlp 4319 --otlp-grpc 4316
+      DATABASE_URL=postgresql://tidegauge@db/telemetry tidegauge up --workers 2
 
     """
-    settings = _settings(data, api, otlp, insecure)
+    settings = _settings(data, api, otlp, otlp_grpc, workers, insecure)
     uvloop.run(_run(settings, as_json=as_json, migrates=True))
 
 
-def serve(data: Data = None, api: ApiListen = None, otlp: OtlpListen = None, insecure: Insecure = False, as_json: AsJson = False) -> None:
+def serve(
+    data: Data = None,
+    api: ApiListen = None,
+    otlp: OtlpListen = None,
+    otlp_grpc: GrpcListen = None,
+    workers: WorkerCount = None,
+    insecure: Insecure = False,
+    as_json: AsJson = False,
+) -> None:
     """Serve on a database whose schema is there already (`tidegauge db migrate`).
+
+    A worker for each core is a good start where the database is on another machine, half as many where it shares this one. A worker
+    that dies is started again; SIGTERM and SIGINT end all in order within TIDEGAUGE_SERVE_SHUTDOWN_TIMEOUT, a second signal at once.
 
     Examples:
       DATABASE_URL=postgresql://tidegauge@db/telemetry tidegauge serve
+      DATABASE_URL=postgresql://tidegauge@db/telemetry tidegauge serve --workers 4
 
     """
-    settings = _settings(data, api, otlp, insecure)
+    settings = _settings(data, api, otlp, otlp_grpc, workers, insecure)
     uvloop.run(_run(settings, as_json=as_json, migrates=False))
 
 
-def _settings(data: Path | None, api: str | None, otlp: str | None, insecure: bool) -> Settings:
+def _settings(data: Path | None, api: str | None, otlp: str | None, otlp_grpc: str | None, workers: int | None, insecure: bool) -> Settings:
     overrides: dict[str, dict[str, object]] = {}
     for section, field, value in (
         ("embedded", "data_dir", data),
         ("api", "listen", api),
         ("otlp", "listen", otlp),
+        ("otlp", "grpc_listen", otlp_grpc),
+        ("serve", "workers", workers),
         ("api", "insecure", insecure or None),
     ):
         if value is not None:
@@ -66,29 +95,50 @@ def _settings(data: Path | None, api: str | None, otlp: str | None, insecure: bo
 
 async def _run(settings: Settings, *, as_json: bool, migrates: bool) -> None:
     """Serve until a signal comes. Leaving the contexts, by cancellation as well, is the orderly end of each part."""
-    stop = asyncio.create_task(stop_signal())
-    work = asyncio.create_task(_serve(settings, as_json=as_json, migrates=migrates))
-    await asyncio.wait((stop, work), return_when=asyncio.FIRST_COMPLETED)
-    if stop.done():
-        say(f"\n{stop.result().name}: committing what is acknowledged, then stopping")
-        work.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await work
-    stop.cancel()
+    children: list[Workers] = []
+
+    def at_once() -> None:
+        for workers in children:
+            workers.kill()
+
+    def told(who: str) -> None:
+        say(f"\n{who}: committing what is acknowledged, then stopping")
+
+    stop = Stop(Ending(settings.serve.shutdown_timeout.total_seconds(), told, at_once))
+    await stop.run(_serve(settings, children, as_json=as_json, migrates=migrates))
 
 
-async def _serve(settings: Settings, *, as_json: bool, migrates: bool) -> None:
+async def _serve(settings: Settings, children: list[Workers], *, as_json: bool, migrates: bool) -> None:
     for name, what in _not_yet(settings):
         say(f"{name} is set, but this version keeps {what}", "yellow")
-    wanted = (settings.otlp.listen, "TIDEGAUGE_OTLP_LISTEN"), (settings.api.listen, "TIDEGAUGE_API_LISTEN")
-    with bound(*wanted) as sockets:
+    with ExitStack() as addresses:
+        otlp = addresses.enter_context(taken(settings.otlp.listen, "TIDEGAUGE_OTLP_LISTEN"))
+        api = addresses.enter_context(taken(settings.api.listen, "TIDEGAUGE_API_LISTEN"))
+        grpc = addresses.enter_context(taken(settings.otlp.grpc_listen, "TIDEGAUGE_OTLP_GRPC_LISTEN", shared=True))
         async with database_location(settings, progress) as location:
             if migrates:
                 await asyncio.to_thread(migrate.upgrade, location.owner_dsn, settings, progress)
-            async with assembled(settings, location) as runtime, serving((runtime.otlp, runtime.api), sockets):
-                addresses = [address(taken, listen) for taken, (listen, _) in zip(sockets, wanted, strict=True)]
-                _announce(settings, location, dict(zip(("otlp", "api"), addresses, strict=True)), as_json=as_json)
+            async with _processes(settings, location, (otlp, api), grpc, children) as pids:
+                _announce(settings, location, {"otlp": otlp.listen, "api": api.listen, "grpc": grpc.listen}, pids, as_json=as_json)
                 await asyncio.Event().wait()
+
+
+@asynccontextmanager
+async def _processes(
+    settings: Settings, location: Location, http: Sequence[Taken], grpc: Taken, children: list[Workers]
+) -> AsyncIterator[Sequence[int]]:
+    """What serves, while the block runs: this process, or workers. Gives their process ids."""
+    if settings.serve.workers == 1:
+        async with receiving(settings, location, grpc.listen, maintains=True) as (_, servers):
+            for server, address in zip(servers, http, strict=True):
+                await server.listen(address.start_listening())
+            yield [os.getpid()]
+        return
+    workers = Workers(settings, location, http, grpc.listen)
+    children.append(workers)
+    # One process does the maintenance, and this one does not die with a worker.
+    async with maintained(settings, location, workers.quiet_seconds), workers:
+        yield workers.pids
 
 
 def _not_yet(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -99,28 +149,34 @@ def _not_yet(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "REDIS_URL", "cache and limits in process"
 
 
-def _announce(settings: Settings, location: Location, addresses: dict[str, ListenAddress], *, as_json: bool) -> None:
-    otlp, api = (f"http://{_reachable(addresses[name])}" for name in ("otlp", "api"))
+def _announce(
+    settings: Settings, location: Location, addresses: Mapping[str, ListenAddress], pids: Sequence[int], *, as_json: bool
+) -> None:
+    otlp, api, grpc = (f"http://{_reachable(addresses[name])}" for name in ("otlp", "api", "grpc"))
     places = {
         "otlp_http": otlp,
+        "otlp_grpc": grpc,
         "api": f"{api}/api/v1",
         "openapi": f"{api}/api/openapi.json",
         "health": f"{api}/api/health/ready",
         "data": str(settings.embedded.data_dir) if location.embedded else "DATABASE_URL",
     }
     if as_json:
-        sys.stdout.write(orjson.dumps(places | {"reader_dsn": location.reader_dsn}).decode() + "\n")
+        sys.stdout.write(orjson.dumps(places | {"reader_dsn": location.reader_dsn, "workers": pids}).decode() + "\n")
         sys.stdout.flush()
         return
     say("Tidegauge is ready", "bold green")
     rows = [
         ("OTLP/HTTP", otlp, "OTEL_EXPORTER_OTLP_ENDPOINT of your applications"),
+        ("OTLP/gRPC", grpc, "the same, for exporters over gRPC"),
         ("Query API", f"{api}/api/v1", f"description: {api}/api/openapi.json"),
         ("Health", f"{api}/api/health/ready", ""),
     ]
     if location.embedded:
         rows.append(("SQL", "tidegauge db shell --reader", "psql as the role that may only read"))
         rows.append(("Data", str(settings.embedded.data_dir), ""))
+    if len(pids) > 1:
+        rows.append(("Workers", str(len(pids)), "processes " + ", ".join(map(str, pids))))
     show_columns([*rows, ("Try it", "tidegauge simulate", "in a second shell")])
 
 
