@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from tidegauge.errors import (
@@ -16,7 +16,6 @@ from tidegauge.errors import (
     NotFound,
     RetryableError,
     TidegaugeError,
-    Unauthenticated,
     UnsupportedMediaType,
 )
 from tidegauge.ingest.ingestor import Ingestor, Received
@@ -89,7 +88,7 @@ class OtlpHttp:
             return signal, encoding, await self._ingestor.ingest(received, share)
 
 
-def refusal(error: Unauthenticated, scope: Scope) -> tuple[str, bytes]:
+def refusal(error: TidegaugeError, scope: Mapping[str, Any]) -> tuple[str, bytes]:
     """Media type and body of an answer to a request that was not let in, in the request's encoding."""
     used = _ENCODINGS.get(_media_type(dict(scope["headers"])), Encoding.JSON)
     return used.value, respond.encode_error(error, used)
