@@ -49,6 +49,7 @@ class Ingestor:
         self._now_ns = now_ns
         self._decodes = asyncio.Semaphore(_DECODES)
         self._large = asyncio.Lock()
+        self._turn = asyncio.Lock()
 
     async def ingest(self, received: Received, share: Share | None = None) -> IngestOutcome:
         """Store a request; returns after it is durable. ``share`` is what its body holds already, where it was admitted as it came.
@@ -56,34 +57,42 @@ class Ingestor:
         Raises:
             InvalidArgument: the body cannot be read.
             PayloadTooLarge: it takes far more memory than its bytes.
-            Overloaded: too many bytes are waiting for a commit.
+            Overloaded: too much is waiting for a commit.
             Unavailable: the store is away.
 
         """
-        with nullcontext(share) if share is not None else self.admission() as held:
+        with nullcontext(share) if share is not None else self.admission(len(received.body)) as held:
             size = len(received.body)
             budget = Budget(size)
             held.hold(size)
+            held.arrived()
             request = await self._decoded(received, budget)
             if not len(request.batch) and not request.batch.rejections:
                 # Empty requests succeed, and nothing is worth an entry in the ledger.
                 return IngestOutcome(0, "")
             held.hold(max(size, budget.used // _ROWS_FACTOR))
-            return await self._writer.write(request)
+            outcome = await self._writer.write(request)
+            held.stored()
+            return outcome
 
-    def admission(self) -> AbstractContextManager[Share]:
-        """A request's share of the pending bytes, to be opened before its body is read.
+    def admission(self, expected: int = 0) -> AbstractContextManager[Share]:
+        """A request's share of the pending bytes, to be opened before its body is read, of which ``expected`` bytes are announced.
 
         Raises:
-            Unavailable: the server is shutting down.
+            Overloaded: what waits already takes too long.
+            Unavailable: the server is shutting down, or the store is away and enough waits for it.
 
         """
-        return self._writer.admission()
+        return self._writer.admission(expected)
 
     async def _decoded(self, received: Received, budget: Budget) -> IngestRequest:
         size = len(received.body)
         if size <= _THREAD_BYTES:
-            return self._prepare(received, budget)
+            # One at a time, then whatever else is due: commits under way must not wait for every request that came at once.
+            async with self._turn:
+                request = self._prepare(received, budget)
+                await asyncio.sleep(0)
+            return request
         async with self._large if size > _LARGE_BYTES else nullcontext(), self._decodes:
             return await asyncio.to_thread(self._prepare, received, budget)
 

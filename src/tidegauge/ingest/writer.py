@@ -1,7 +1,8 @@
 """Third hop of the ingest path: group commit with bounded memory.
 
-Requests that arrive while a commit is under way share the next one; an idle server commits at once. Whatever happens to the database,
-a request is answered only after the transaction that holds it has committed.
+Requests that arrive while a commit is under way share the next one; an idle server commits at once. Several groups may be under way:
+while one is committed, the next is made ready. Whatever happens to the database, a request is answered only after the transaction
+that holds it has committed.
 """
 
 from __future__ import annotations
@@ -9,17 +10,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Self
 
 from tidegauge.errors import NotAsAGroup, TidegaugeError, Unavailable
-from tidegauge.ingest.admission import PendingBytes, Share
+from tidegauge.ingest.admission import Admission, Share
 from tidegauge.storage.interface import IngestOutcome, IngestRequest, IngestStore
 
 _PROBE_SECONDS = 0.5
+# While another group is under way a request waits for company, but not for longer than this.
+_COMPANY_SECONDS = 0.05
+_WEIGHT = 0.2
 _logger = logging.getLogger(__name__)
 
 
@@ -27,84 +31,146 @@ _logger = logging.getLogger(__name__)
 class _Waiting:
     request: IngestRequest
     answer: asyncio.Future[IngestOutcome]
+    since: float
     deadline: float
 
 
 class Writer:
     """Stores requests in groups. Used as an async context manager: leaving it commits what waits, then ends.
 
-    ``max_pending_bytes`` counts bytes from admission to answer; ``commit_timeout`` bounds how long a request waits for its commit, and so
-    how long leaving takes.
+    Args:
+        store: where to.
+        max_pending_bytes: of all requests from admission to answer.
+        max_queue_delay: how long what waits may take to be stored before more is refused.
+        group_max_rows: of one group, but for one larger request.
+        group_max_bytes: likewise.
+        groups: how many are under way at a time. A group whose requests had to be parted is not counted, but for one more connection of
+            the store, all such groups together.
+        commit_timeout: bounds how long a request waits for its commit.
+        close_timeout: bounds how long leaving takes; requests that are not stored by then are told so.
+
     """
 
     def __init__(
-        self, store: IngestStore, *, max_pending_bytes: int, group_max_rows: int, group_max_bytes: int, commit_timeout: timedelta
+        self,
+        store: IngestStore,
+        *,
+        max_pending_bytes: int,
+        group_max_rows: int,
+        group_max_bytes: int,
+        commit_timeout: timedelta,
+        max_queue_delay: timedelta = timedelta(seconds=1),
+        groups: int = 1,
+        close_timeout: timedelta | None = None,
     ) -> None:
         self._store = store
         self._group_max_rows = group_max_rows
         self._group_max_bytes = group_max_bytes
+        self._groups = groups
         self._commit_timeout = commit_timeout.total_seconds()
-        self._pending = PendingBytes(max_pending_bytes)
+        self._close_timeout = (close_timeout or commit_timeout).total_seconds()
+        self._admission = Admission(max_pending_bytes, max_queue_delay.total_seconds(), _now)
         self._queue: deque[_Waiting] = deque()
-        self._wake = asyncio.Event()
-        self._closing = False
+        self._queued_rows = self._queued_bytes = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._under_way = 0
+        self._slots = asyncio.Semaphore(groups + 1)
+        self._suspect = asyncio.Lock()
+        self._timer: asyncio.TimerHandle | None = None
+        self._commit_seconds = 0.0
         self._last_commit = 0.0
-        self._loop_task: asyncio.Task[None] | None = None
+        self._closing = self._closed = False
 
     async def __aenter__(self) -> Self:
-        self._loop_task = asyncio.create_task(self._run(), name="ingest-writer")
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._closing = True
-        self._wake.set()
-        if self._loop_task is not None:
-            await self._loop_task
+        try:
+            async with asyncio.timeout(self._close_timeout):
+                while self._queue or self._tasks:
+                    self._start_groups()
+                    await asyncio.gather(*self._tasks, return_exceptions=True)
+        except TimeoutError:
+            _logger.error("the server ends before the database has taken everything; what was not stored was not acknowledged")
+        finally:
+            self._closed = True
+            await self._abandon()
+
+    async def _abandon(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        _fail(self._queue, Unavailable("the server is shutting down"))
+        self._queue.clear()
 
     @property
     def pending_bytes(self) -> int:
         """Bytes admitted and not yet answered."""
-        return self._pending.total
+        return self._admission.total
 
     @property
     def quiet_seconds(self) -> float:
         """Time since the last commit ended; 0 while anything is pending."""
-        return 0.0 if self._pending.total else asyncio.get_running_loop().time() - self._last_commit
+        return 0.0 if self._admission.total else _now() - self._last_commit
 
-    @contextmanager
-    def admission(self) -> Iterator[Share]:
-        """A request's share of the pending bytes; it holds more as more of the request arrives.
+    def admission(self, expected: int = 0) -> AbstractContextManager[Share]:
+        """A request's share of the pending bytes; it holds more as more of the request arrives, ``expected`` bytes as it says.
 
         Raises:
-            Unavailable: the server is shutting down.
+            Overloaded: what waits already would take too long (raised when the block is entered, as the next).
+            Unavailable: the server is shutting down, or the store is away and enough waits for it.
 
         """
         if self._closing:
             raise Unavailable("the server is shutting down")
-        with self._pending.share() as share:
-            yield share
+        return self._admission.share(expected)
 
     async def write(self, request: IngestRequest) -> IngestOutcome:
         """Store a request with others; returns after it is durable.
 
         Raises:
-            Unavailable: the store was away until the commit timeout. The request may still have been stored: a resend is recognised.
+            Unavailable: the store was away until the commit timeout, or the server ends. The request may still have been stored: a resend
+                is recognised.
 
         """
-        loop = asyncio.get_running_loop()
-        waiting = _Waiting(request, loop.create_future(), loop.time() + self._commit_timeout)
+        if self._closed:
+            raise Unavailable("the server is shutting down")
+        now = _now()
+        waiting = _Waiting(request, asyncio.get_running_loop().create_future(), now, now + self._commit_timeout)
         self._queue.append(waiting)
-        self._wake.set()
+        self._queued_rows += len(request.batch)
+        self._queued_bytes += request.bytes
+        # Not at once: what else is written at this moment goes with it.
+        asyncio.get_running_loop().call_soon(self._start_groups)
         return await waiting.answer
 
-    async def _run(self) -> None:
-        while self._queue or not self._closing:
-            if not self._queue:
-                self._wake.clear()
-                await self._wake.wait()
-                continue
-            await self._store_group(self._next_group())
-            self._last_commit = asyncio.get_running_loop().time()
+    def _start_groups(self) -> None:
+        while self._queue and self._under_way < self._groups and self._is_due():
+            if group := self._next_group():
+                self._under_way += 1
+                task = asyncio.create_task(self._run(group), name="ingest-group")
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    def _is_due(self) -> bool:
+        """Whether a group should start now. If not, a timer looks again when it should."""
+        if not self._under_way or self._closing:
+            return True
+        if self._queued_rows >= self._group_max_rows or self._queued_bytes >= self._group_max_bytes:
+            return True
+        # Groups that start evenly apart keep the store and us at work by turns.
+        due = self._queue[0].since + min(self._commit_seconds / self._groups, _COMPANY_SECONDS)
+        now = _now()
+        if now >= due:
+            return True
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_at(due, self._on_timer)
+        return False
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._start_groups()
 
     def _next_group(self) -> list[_Waiting]:
         group: list[_Waiting] = []
@@ -116,45 +182,76 @@ class Writer:
             if group and (rows > self._group_max_rows or size > self._group_max_bytes):
                 break
             waiting = self._queue.popleft()
+            self._queued_rows -= len(request.batch)
+            self._queued_bytes -= request.bytes
             # A client that went away before its turn gets nothing stored: it was not acknowledged.
             if not waiting.answer.cancelled():
                 group.append(waiting)
         return group
 
-    async def _store_group(self, group: Sequence[_Waiting]) -> None:
+    async def _run(self, group: Sequence[_Waiting]) -> None:
+        started = _now()
+        try:
+            halves = await self._store_group(group)
+            self._last_commit = _now()
+            self._commit_seconds += _WEIGHT * (self._last_commit - started - self._commit_seconds)
+        except asyncio.CancelledError:
+            _fail(group, Unavailable("the server is shutting down"))
+            raise
+        except Exception as error:
+            # A defect of ours; nobody may wait for ever because of it.
+            _fail(group, error)
+            raise
+        finally:
+            self._under_way -= 1
+            if not self._closed:
+                self._start_groups()
+        # What had to be parted holds up nobody else any more.
+        await asyncio.gather(*(self._part(half) for half in halves))
+
+    async def _part(self, group: Sequence[_Waiting]) -> None:
+        try:
+            # One that is to blame takes long, row by row, and there may be many: they go one after the other.
+            async with self._suspect if len(group) == 1 else nullcontext():
+                halves = await self._store_group(group)
+        except asyncio.CancelledError:
+            _fail(group, Unavailable("the server is shutting down"))
+            raise
+        self._last_commit = _now()
+        await asyncio.gather(*(self._part(half) for half in halves))
+
+    async def _store_group(self, group: Sequence[_Waiting]) -> Sequence[Sequence[_Waiting]]:
         """Answer every request of the group: stored, or why not. While the store is away it is asked again until each one's deadline.
 
-        The ledger tells the store whether a commit whose answer was lost had succeeded.
+        Returns the halves of a group that cannot be stored as one. The ledger tells the store whether a commit whose answer was lost
+        had succeeded.
         """
-        clock = asyncio.get_running_loop().time
         away = Unavailable("the commit took too long")
-        while group := _not_late(group, clock(), away):
+        while group := _not_late(group, _now(), away):
             try:
-                async with asyncio.timeout_at(min(waiting.deadline for waiting in group)):
+                async with asyncio.timeout_at(min(waiting.deadline for waiting in group)), self._slots:
                     outcomes = await self._store.commit([waiting.request for waiting in group])
             except TimeoutError:
                 continue
-            except Unavailable as error:
-                away = error
-                if isinstance(error, NotAsAGroup) and len(group) > 1:
-                    await self._store_singly(group)
-                    return
-                await asyncio.sleep(_PROBE_SECONDS)
             except Exception as error:
-                if len(group) > 1:
-                    # One of them is to blame; by itself it takes no neighbour with it.
-                    await self._store_singly(group)
-                    return
-                _logger.exception("a request could not be stored")
-                _fail(group, error)
-                return
+                if len(group) > 1 and (isinstance(error, NotAsAGroup) or not isinstance(error, Unavailable)):
+                    # One of them is to blame, or another worker's digest is in its way; alone it takes nobody with it.
+                    return group[: len(group) // 2], group[len(group) // 2 :]
+                if not isinstance(error, Unavailable):
+                    _logger.exception("a request could not be stored")
+                    _fail(group, error)
+                    return ()
+                self._admission.away = away = error
+                await asyncio.sleep(_PROBE_SECONDS)
             else:
+                self._admission.away = None
                 _answer(group, outcomes)
-                return
+                return ()
+        return ()
 
-    async def _store_singly(self, group: Sequence[_Waiting]) -> None:
-        for waiting in group:
-            await self._store_group([waiting])
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _not_late(group: Sequence[_Waiting], now: float, error: Unavailable) -> list[_Waiting]:
@@ -169,7 +266,7 @@ def _answer(group: Sequence[_Waiting], outcomes: Sequence[IngestOutcome]) -> Non
             waiting.answer.set_result(outcome)
 
 
-def _fail(group: Sequence[_Waiting], error: Exception) -> None:
+def _fail(group: Sequence[_Waiting] | deque[_Waiting], error: Exception) -> None:
     for waiting in group:
         if not waiting.answer.done():
             waiting.answer.set_exception(error if isinstance(error, TidegaugeError) else _unexpected(error))

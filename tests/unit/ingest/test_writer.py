@@ -164,13 +164,13 @@ async def test_only_who_waited_too_long_is_told_so() -> None:
         assert (await running.write(request("fresh"))).message == "fresh"
 
 
-async def test_requests_that_keep_each_other_out_go_one_by_one() -> None:
+async def test_requests_that_keep_each_other_out_are_parted() -> None:
     store = Store()
     store.failures = [NotAsAGroup("contended")]
     async with writer(store) as running:
         outcomes = await asyncio.gather(*(running.write(request(name)) for name in "abc"))
     assert [outcome.message for outcome in outcomes] == ["a", "b", "c"]
-    assert store.groups == [["a"], ["b"], ["c"]]
+    assert store.groups == [["a"], ["b", "c"]]
 
 
 async def test_what_waits_is_committed_before_the_end_and_nothing_is_taken_after() -> None:

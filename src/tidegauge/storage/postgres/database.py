@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Self
+from time import monotonic
+from typing import Any, Self
 
 import psycopg
 from psycopg import AsyncConnection
@@ -20,6 +21,13 @@ from tidegauge.storage.postgres.capabilities import Capabilities, from_facts
 # What a server says when it is starting, stopping, full, read-only after a fail-over or too busy for an open transaction: the statement
 # had nothing to do with it.
 _AWAY = ("57P01", "57P02", "57P03", "57P05", "53", "08", "58", "25P03", "25P04", "25006")
+_IDLE_SECONDS = 1.0
+
+
+class _Connection(AsyncConnection):
+    """Knows when something on it succeeded last."""
+
+    used = float("-inf")
 
 
 class Database:
@@ -47,6 +55,7 @@ class Database:
             timeout=connect_timeout.total_seconds(),
             # A named statement would outlive its client on the embedded database; pgbouncer does not like them either.
             kwargs={"prepare_threshold": None, "autocommit": True},
+            connection_class=_Connection,
             check=self._check,
         )
 
@@ -81,12 +90,10 @@ class Database:
             Unavailable: the database is away, or the statement ran into its limit.
 
         """
-        async with self._connection() as connection, self._errors():
+        async with self._connection() as connection, self._errors(), self._ended(connection):
             # Not set_read_only(): on a pooled connection of the embedded database the session's state is not ours.
-            await connection.execute("BEGIN READ ONLY")
-            async with self._ended(connection):
-                await connection.execute(self._sql["begin_limits"], self._limits)
-                yield connection
+            await self._begin(connection, "BEGIN READ ONLY")
+            yield connection
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
@@ -96,11 +103,30 @@ class Database:
             Unavailable: the database is away.
 
         """
-        async with self._connection() as connection, self._errors():
-            await connection.execute("BEGIN")
-            async with self._ended(connection):
-                await connection.execute(self._sql["begin_limits"], self._limits)
-                yield connection
+        async with self._connection() as connection, self._errors(), self._ended(connection):
+            await self._begin(connection, "BEGIN")
+            yield connection
+
+    @asynccontextmanager
+    async def writing_after(self, statement: str, parameters: Mapping[str, Any]) -> AsyncIterator[tuple[AsyncConnection, list[Any]]]:
+        """A read-write transaction that begins with a statement, all in one round trip; the connection and the statement's rows.
+
+        Raises:
+            Unavailable: the database is away.
+
+        """
+        async with self._connection() as connection, self._errors(), self._ended(connection):
+            yield connection, await self._begin(connection, "BEGIN", statement, parameters)
+
+    async def _begin(
+        self, connection: AsyncConnection, begin: str, statement: str | None = None, parameters: Mapping[str, Any] | None = None
+    ) -> list[Any]:
+        async with connection.pipeline():
+            await connection.execute(begin)
+            cursor = await connection.execute(self._sql["begin_limits"], self._limits)
+            if statement is not None:
+                cursor = await connection.execute(statement, parameters)
+        return await cursor.fetchall()
 
     @asynccontextmanager
     async def autocommit(self) -> AsyncIterator[AsyncConnection]:
@@ -145,14 +171,17 @@ class Database:
         async with self._connection() as connection, self._errors():
             await connection.execute(self._sql["ping"])
 
-    async def _check(self, connection: AsyncConnection) -> None:
-        await connection.execute(self._sql["ping"])
+    async def _check(self, connection: _Connection) -> None:
+        # One that was used a moment ago most likely works, and asking costs as much as a small statement.
+        if monotonic() - connection.used > _IDLE_SECONDS:
+            await connection.execute(self._sql["ping"])
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[AsyncConnection]:
         try:
             async with self._pool.connection() as connection:
                 yield connection
+                connection.used = monotonic()
         except PoolTimeout as error:
             raise Unavailable("the database does not answer", hint="it is starting, stopping or out of connections") from error
 

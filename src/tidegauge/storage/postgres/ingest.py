@@ -25,6 +25,7 @@ from tidegauge.storage.postgres.intern import Dictionaries, Interned, StaleIds
 
 _logger = logging.getLogger(__name__)
 _Key = tuple[UUID, int, int, str]
+_Rows = Mapping[str, bytes]
 _ATTEMPTS = 3
 _PAUSE_SECONDS = 0.02
 _IN_THE_WAY = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, psycopg.errors.LockNotAvailable)
@@ -38,6 +39,8 @@ _EXEMPLAR_REFUSED = f"exemplar_{_REFUSED}"
 _TABLES = (
     "traces", "trace_index", "metrics", "metric_histograms", "metric_summaries", "metric_exemplars", "logs", "ingest_rejections",
 )  # fmt: skip
+_EMPTY = copy.framed(())
+_HEADER, _TRAILER = _EMPTY[:-2], _EMPTY[-2:]
 
 
 class PostgresIngestStore:
@@ -104,7 +107,7 @@ class PostgresIngestStore:
         try:
             interned = await self._dictionaries.intern([request])
             async with self._database.writing() as connection:
-                await self._copy(connection, interned)
+                await self._copy(connection, [await _encoded(*each) for each in interned])
                 await connection.rollback()
         except psycopg.Error as error:
             if not _is_refusal(error):
@@ -114,22 +117,24 @@ class PostgresIngestStore:
 
     async def _commit(self, requests: Sequence[IngestRequest]) -> Sequence[IngestOutcome]:
         first = {_key(request): request for request in reversed(requests)}
-        unique = list(first.values())
-        interned = await self._dictionaries.intern(unique)
-        async with self._database.writing() as connection:
-            await self._dictionaries.check(connection)
-            known = await self._known(connection, first)
-            new = [(request, ids) for request, ids in interned if _key(request) not in known]
-            if new:
-                entered = await self._enter(connection, [request for request, _ in new])
-                if len(entered) < len(new):
-                    # Another writer stored some of them between our two statements; its answer is theirs.
-                    known.update(await self._known(connection, first.keys() - entered))
-                await self._copy(connection, [(request, ids) for request, ids in new if _key(request) in entered])
-        stored = {_key(request): _outcome(request) for request, _ in interned}
+        interned = {_key(request): (request, ids) for request, ids in await self._dictionaries.intern(list(first.values()))}
+        # Before the transaction begins: nobody should wait for its locks because of us.
+        parts = {key: await _encoded(request, ids) for key, (request, ids) in interned.items()}
+        stored = {key: _outcome(request) for key, (request, _) in interned.items()}
+        entries = _entries([(request, stored[key]) for key, (request, _) in interned.items()], self._window)
+        async with self._database.writing_after(self._sql["enter_requests"], entries) as (connection, found):
+            epoch = found[0][0]
+            if any(ids.epoch not in (None, epoch) for _, ids in interned.values()):
+                raise StaleIds
+            known = {tuple(row[1:5]): IngestOutcome(row[5], row[6], repeated=True) for row in found if row[5] is not None}
+            entered = {tuple(row[1:5]) for row in found if row[1] is not None and row[5] is None}
+            if len(known) + len(entered) < len(first):
+                # Another writer stored some of them at this moment; its answer is theirs.
+                known.update(await self._known(connection, first.keys() - known.keys() - entered))
+            await self._copy(connection, [parts[key] for key in interned if key in entered])
         return [known.get(_key(request)) or stored[_key(request)] for request in requests]
 
-    async def _known(self, connection: AsyncConnection, keys: Mapping[_Key, IngestRequest] | set[_Key]) -> dict[_Key, IngestOutcome]:
+    async def _known(self, connection: AsyncConnection, keys: set[_Key]) -> dict[_Key, IngestOutcome]:
         cursor = await connection.execute(
             self._sql["known_requests"], {"digests": sorted({key[0] for key in keys}), "window": self._window}
         )
@@ -140,33 +145,16 @@ class PostgresIngestStore:
                 found.setdefault(key, IngestOutcome(rejected, message, repeated=True))
         return found
 
-    async def _enter(self, connection: AsyncConnection, requests: Sequence[IngestRequest]) -> set[_Key]:
-        answers = [_outcome(request) for request in requests]
-        cursor = await connection.execute(
-            self._sql["enter_requests"],
-            {
-                "digest": [request.digest for request in requests],
-                "tenant_id": [request.tenant_id for request in requests],
-                "signal": [int(request.signal) for request in requests],
-                "endpoint": [request.endpoint for request in requests],
-                "items": [len(request.batch) for request in requests],
-                "rejected": [answer.rejected for answer in answers],
-                "message": [answer.message for answer in answers],
-            },
-        )
-        return {(row[0], row[1], row[2], row[3]) for row in await cursor.fetchall()}
-
-    async def _copy(self, connection: AsyncConnection, requests: Sequence[tuple[IngestRequest, Interned]]) -> None:
-        parts: dict[str, list[bytes]] = {table: [] for table in _TABLES}
-        for request, ids in requests:
-            for table, buffer in _encode(request, ids).items():
-                if buffer:
-                    parts[table].append(buffer)
+    async def _copy(self, connection: AsyncConnection, requests: Sequence[_Rows]) -> None:
         async with connection.cursor() as cursor:
-            for table, buffers in parts.items():
-                if buffers:
+            for table in _TABLES:
+                if buffers := [rows[table] for rows in requests if rows.get(table)]:
                     async with cursor.copy(self._sql[f"copy_{table}"]) as stream:
-                        await stream.write(copy.framed(buffers))
+                        await stream.write(_HEADER)
+                        for buffer in buffers:
+                            # The stream takes it apart: a view's parts are no copies.
+                            await stream.write(memoryview(buffer))
+                        await stream.write(_TRAILER)
 
 
 def _is_refusal(error: psycopg.Error) -> bool:
@@ -182,6 +170,26 @@ def _outcome(request: IngestRequest) -> IngestOutcome:
     # One of no items is a warning: everything was stored.
     reasons = "; ".join(f"{each.items} × {each.reason}: {each.message}" if each.items else each.message for each in rejections)
     return IngestOutcome(sum(rejection.items for rejection in rejections), reasons[:4000])
+
+
+def _entries(requests: Sequence[tuple[IngestRequest, IngestOutcome]], window: timedelta) -> Mapping[str, object]:
+    return {
+        "digest": [request.digest for request, _ in requests],
+        "tenant_id": [request.tenant_id for request, _ in requests],
+        "signal": [int(request.signal) for request, _ in requests],
+        "endpoint": [request.endpoint for request, _ in requests],
+        "items": [len(request.batch) for request, _ in requests],
+        "rejected": [answer.rejected for _, answer in requests],
+        "message": [answer.message for _, answer in requests],
+        "window": window,
+    }
+
+
+async def _encoded(request: IngestRequest, ids: Interned) -> _Rows:
+    """The request's rows by table; then it is others' turn: answers and other commits must not wait for a whole group's."""
+    rows = _encode(request, ids)
+    await asyncio.sleep(0)
+    return rows
 
 
 def _encode(request: IngestRequest, ids: Interned) -> dict[str, bytes]:

@@ -30,6 +30,8 @@ class Interned:
     """(resource_id, application_id)"""
     scopes: Sequence[int]
     series: Sequence[int]
+    epoch: int | None
+    """The dictionaries' epoch that the ids are of; None where there are none."""
 
 
 class IdCache(Generic[Id]):
@@ -62,7 +64,8 @@ class StaleIds(Exception):
 class Dictionaries:
     """Turns the dictionary entries of requests into ids.
 
-    Cached ids are of an epoch (``tidegauge.dictionary_epoch``): a transaction that uses them calls :meth:`check` first.
+    Cached ids are of an epoch (``tidegauge.dictionary_epoch``), which a transaction that uses them compares: several may be under way
+    while the ids of another epoch are fetched.
     """
 
     def __init__(self, database: Database, now_ns: Callable[[], int], *, cache_limit: int = 200_000) -> None:
@@ -83,18 +86,6 @@ class Dictionaries:
         self._metadata.clear()
         self._epoch = None
 
-    async def check(self, connection: AsyncConnection) -> None:
-        """Hold the epoch until the end of the transaction.
-
-        Raises:
-            StaleIds: it is not the one of the cached ids: :meth:`forget` them and intern again.
-
-        """
-        epoch = await self._read_epoch(connection)
-        if self._epoch not in (None, epoch):
-            raise StaleIds
-        self._epoch = epoch
-
     async def _read_epoch(self, connection: AsyncConnection) -> int:
         row = await (await connection.execute(self._sql["epoch"])).fetchone()
         assert row is not None
@@ -104,21 +95,26 @@ class Dictionaries:
         """Each request, without what may not be stored, and the ids of every entry of its batch.
 
         Raises:
+            StaleIds: the epoch is not the one of the cached ids: :meth:`forget` them and intern again.
             Unavailable: the database is away.
 
         """
-        hour = self._now_ns() // _HOUR_NS
+        hour, cached_epoch = self._now_ns() // _HOUR_NS, self._epoch
         known = _Group(requests, hour, self._resources, self._scopes, self._series)
         if known.complete and not self._new_metadata(requests, known):
-            return list(zip(requests, known.interned(), strict=True))
+            return list(zip(requests, known.interned(cached_epoch), strict=True))
         async with self._database.writing() as connection:
             epoch = await self._read_epoch(connection)
-            if self._epoch not in (None, epoch):
+            if cached_epoch not in (None, epoch):
                 raise StaleIds
             await self._add(connection, known)
             metadata = self._new_metadata(requests, known)
             if metadata:
                 await connection.execute(self._sql["put_metadata"], _columns(metadata, _METADATA_COLUMNS))
+        ids = list(zip(requests, known.interned(epoch), strict=True))
+        if self._epoch not in (None, epoch):
+            # Another group has met a newer epoch meanwhile.
+            return ids
         self._epoch = epoch
         # Only now: ids of a transaction that was rolled back must not stay in the caches.
         self._resources.put(known.resources, hour)
@@ -128,7 +124,7 @@ class Dictionaries:
             if len(self._metadata) >= self._metadata_limit:
                 self._metadata.clear()
             self._metadata[row[:5]] = row[7]
-        return list(zip(requests, known.interned(), strict=True))
+        return ids
 
     async def _add(self, connection: AsyncConnection, known: _Group) -> None:
         resources = known.missing_resources()
@@ -225,13 +221,14 @@ class _Group:
             if key not in self.series
         }
 
-    def interned(self) -> list[Interned]:
-        """The ids by request."""
+    def interned(self, epoch: int | None) -> list[Interned]:
+        """The ids by request; they are of ``epoch``."""
         return [
             Interned(
                 [self.resources[r.tenant_id, e.identity] for e in r.batch.resources],
                 [self.scopes[r.tenant_id, e.identity] for e in r.batch.scopes],
                 [self.series[r.tenant_id, e.identity] for e in _series_of(r)],
+                epoch,
             )
             for r in self._requests
         ]
