@@ -98,6 +98,10 @@ def _options(limits: GrpcLimits, reuse_port: bool) -> list[tuple[str, int]]:
         ("grpc.max_concurrent_streams", limits.max_streams),
         # Counts bytes on the wire. gRPC's own answer beyond it is RESOURCE_EXHAUSTED without RetryInfo.
         ("grpc.max_receive_message_length", limits.max_body_bytes),
+        # Of calls whose message we do not ask for yet, gRPC takes this much each. By itself it would take what the connection carries in
+        # a round trip: megabytes. Of a message that is being read all may come at once.
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.http2.lookahead_bytes", 1 << 18),
         # We decompress: step by step, with what it takes held first. gRPC would do so before anybody is asked.
         ("grpc.per_message_decompression", 0),
         # none and gzip (bits 0 and 2 of grpc_compression_algorithm); the others are answered UNIMPLEMENTED.

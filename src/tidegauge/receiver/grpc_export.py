@@ -57,17 +57,17 @@ class Reading:
             RequestTimeout: it did not arrive in time.
 
         """
-        # Where nothing more can be held, nothing more is received.
-        share.hold(1)
-        message = await self._received(context)
+        message = await self._received(context, share)
         share.hold(len(message))
         if not message.startswith(_GZIP_MAGIC):
             return message
         return await decompressed(message, "gzip", self._max_bytes, share.hold)
 
-    async def _received(self, context: grpc.aio.ServicerContext) -> bytes:
+    async def _received(self, context: grpc.aio.ServicerContext, share: Share) -> bytes:
         await self._turn()
         try:
+            # Where nothing more can be held, nothing more is received.
+            share.hold(1)
             async with asyncio.timeout(self._read_seconds):
                 message = await context.read()
         except TimeoutError:
@@ -117,7 +117,8 @@ class Exports:
             except TidegaugeError as error:
                 if error.http_status == TidegaugeError.http_status:
                     _logger.error("%s could not be stored: %s", endpoint, error, exc_info=error.__cause__)
-                failure = error
+                # Without the way it came: its frames would keep the message until the client has taken the answer.
+                failure = error.with_traceback(None)
             except Exception:
                 _logger.exception("%s failed", endpoint)
                 failure = TidegaugeError("internal error")
