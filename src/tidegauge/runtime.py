@@ -113,7 +113,7 @@ async def assembled(
         await _check_revision(database)
         # Connections of its own: readers that hold all others for seconds must not keep anything from being stored.
         writing = await stack.enter_async_context(opened(settings, location.owner_dsn, pool_size=settings.ingest.writer_connections + 2))
-        store = PostgresIngestStore(writing, now_ns, settings.ingest.dedup_window)
+        store = PostgresIngestStore(writing, now_ns, settings.ingest.dedup_window, settings.cardinality)
         writer = await stack.enter_async_context(
             Writer(
                 store,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from tidegauge.model.batch import Signal
+
 
 @dataclass(frozen=True, slots=True)
 class TimeRange:
@@ -103,6 +105,16 @@ class LogFilter:
     trace_id: str | None = None
     span_id: str | None = None
     attributes: tuple[AttributeFilter, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RejectionFilter:
+    """A search for rejections, newest first. ``service`` is the sender's service.name, "" for those of whom it is not known."""
+
+    time: TimeRange
+    signal: Signal | None = None
+    reason: str | None = None
+    service: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tidegauge.model.attributes import AnyValue, KeyValues
+from tidegauge.model.batch import Signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,3 +320,43 @@ class Epoch:
     first_bucket_counts: tuple[int, ...] | None = None
     last_bucket_counts: tuple[int, ...] | None = None
     bucket_counts: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRejection:
+    """Items that were refused or changed, and why; or, without ``digest`` and ``sample``, the sum of further ones of a minute.
+
+    ``sample`` is the first of them in the form that ``sample_type`` names (``model.batch.Rejection``). ``service`` is "" where it is not
+    known.
+    """
+
+    rejection_id: str
+    rejected_at_unix_nano: int
+    signal: Signal
+    reason: str
+    message: str
+    items: int
+    service: str
+    digest: str
+    sample_type: str
+    sample: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceCount:
+    """Items of a service."""
+
+    service: str
+    items: int
+
+
+@dataclass(frozen=True, slots=True)
+class RejectionCount:
+    """Items by signal and reason; ``services`` are the ones that lost most, most first."""
+
+    signal: Signal
+    reason: str
+    items: int
+    first_unix_nano: int
+    last_unix_nano: int
+    services: tuple[ServiceCount, ...]

@@ -11,8 +11,21 @@ from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
 from tidegauge.model.batch import Batch, Signal
-from tidegauge.model.query import Aggregation, Cursor, LogFilter, SeriesSelector, SpanFilter, Tier, TimeRange, TraceFilter
-from tidegauge.model.records import Alert, Application, Epoch, Metric, Series, SpanSummary, StepValue, StoredLog, StoredTrace, TraceSummary
+from tidegauge.model.query import Aggregation, Cursor, LogFilter, RejectionFilter, SeriesSelector, SpanFilter, Tier, TimeRange, TraceFilter
+from tidegauge.model.records import (
+    Alert,
+    Application,
+    Epoch,
+    Metric,
+    RejectionCount,
+    Series,
+    SpanSummary,
+    StepValue,
+    StoredLog,
+    StoredRejection,
+    StoredTrace,
+    TraceSummary,
+)
 
 Row = TypeVar("Row", covariant=True)
 
@@ -115,6 +128,23 @@ class LogStore(Protocol):
             InvalidArgument: the cursor is not of this search.
 
         """
+        ...
+
+
+class RejectionStore(Protocol):
+    """Reads what was rejected."""
+
+    async def find_rejections(self, tenant_id: int, wanted: RejectionFilter, limit: int, after: Cursor | None) -> Page[StoredRejection]:
+        """Rejections that match, newest first.
+
+        Raises:
+            InvalidArgument: the cursor is not of this search.
+
+        """
+        ...
+
+    async def count_rejections(self, tenant_id: int, wanted: RejectionFilter) -> Sequence[RejectionCount]:
+        """Items by signal and reason, most first."""
         ...
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -14,14 +13,18 @@ from uuid import UUID
 import psycopg
 from psycopg import AsyncConnection
 
+from tidegauge.config import CardinalitySettings
 from tidegauge.errors import NotAsAGroup, StatementTimeout, Unavailable
-from tidegauge.model.batch import LogBatch, MetricBatch, Rejection, SpanBatch
+from tidegauge.model.batch import Batch, LogBatch, MetricBatch, SpanBatch
+from tidegauge.model.samples import resource_of
 from tidegauge.model.selecting import Row, rows, select
 from tidegauge.storage import sqlfiles
 from tidegauge.storage.interface import IngestOutcome, IngestRequest
 from tidegauge.storage.postgres import copy
 from tidegauge.storage.postgres.database import Database
+from tidegauge.storage.postgres.guards import Refusal, refusals
 from tidegauge.storage.postgres.intern import Dictionaries, Interned, StaleIds
+from tidegauge.storage.postgres.rejections import RejectionRecorder
 
 _logger = logging.getLogger(__name__)
 _Key = tuple[UUID, int, int, str]
@@ -36,9 +39,7 @@ _TRIALS = 512
 _REFUSALS = ("22", "23", "54")
 _REFUSED = "refused_by_database"
 _EXEMPLAR_REFUSED = f"exemplar_{_REFUSED}"
-_TABLES = (
-    "traces", "trace_index", "metrics", "metric_histograms", "metric_summaries", "metric_exemplars", "logs", "ingest_rejections",
-)  # fmt: skip
+_TABLES = ("traces", "trace_index", "metrics", "metric_histograms", "metric_summaries", "metric_exemplars", "logs")
 _EMPTY = copy.framed(())
 _HEADER, _TRAILER = _EMPTY[:-2], _EMPTY[-2:]
 
@@ -46,9 +47,12 @@ _HEADER, _TRAILER = _EMPTY[:-2], _EMPTY[-2:]
 class PostgresIngestStore:
     """An :class:`tidegauge.storage.interface.IngestStore`."""
 
-    def __init__(self, database: Database, now_ns: Callable[[], int], dedup_window: timedelta) -> None:
+    def __init__(
+        self, database: Database, now_ns: Callable[[], int], dedup_window: timedelta, cardinality: CardinalitySettings | None = None
+    ) -> None:
         self._database = database
-        self._dictionaries = Dictionaries(database, now_ns)
+        self._dictionaries = Dictionaries(database, now_ns, cardinality)
+        self._rejections = RejectionRecorder()
         self._sql = sqlfiles.queries("ingest")
         self._window = dedup_window
 
@@ -84,7 +88,7 @@ class PostgresIngestStore:
 
     async def _without_refused(self, request: IngestRequest) -> IngestRequest:
         """The request without the rows that the database refuses, found by halving, and a rejection for each reason."""
-        refused: dict[Row, str] = {}
+        refused: dict[Row, Refusal] = {}
         trials = _TRIALS
         untried = [rows(request.batch)]
         while untried:
@@ -94,12 +98,11 @@ class PostgresIngestStore:
             if reason is None:
                 continue
             if len(part) == 1 or not trials:
-                refused.update(dict.fromkeys(part, reason))
+                refused.update({row: _refused(request.batch, row, reason) for row in part})
             else:
                 untried += [part[: len(part) // 2], part[len(part) // 2 :]]
         kept = [row for row in rows(request.batch) if row not in refused]
-        counted = Counter((_EXEMPLAR_REFUSED if row[0] == "exemplars" else _REFUSED, reason) for row, reason in refused.items())
-        found = [Rejection(name, reason, items) for (name, reason), items in counted.items()]
+        found = refusals(request.batch, refused)
         return replace(request, batch=select(request.batch, kept, found))
 
     async def _refusal(self, request: IngestRequest) -> str | None:
@@ -132,6 +135,7 @@ class PostgresIngestStore:
                 # Another writer stored some of them at this moment; its answer is theirs.
                 known.update(await self._known(connection, first.keys() - known.keys() - entered))
             await self._copy(connection, [parts[key] for key in interned if key in entered])
+            await self._rejections.record(connection, [request for key, (request, _) in interned.items() if key in entered])
         return [known.get(_key(request)) or stored[_key(request)] for request in requests]
 
     async def _known(self, connection: AsyncConnection, keys: set[_Key]) -> dict[_Key, IngestOutcome]:
@@ -159,6 +163,10 @@ class PostgresIngestStore:
 
 def _is_refusal(error: psycopg.Error) -> bool:
     return (error.sqlstate or "").startswith(_REFUSALS)
+
+
+def _refused(batch: Batch, row: Row, message: str) -> Refusal:
+    return Refusal(_EXEMPLAR_REFUSED if row[0] == "exemplars" else _REFUSED, message, resource_of(batch, row).service_name)
 
 
 def _key(request: IngestRequest) -> _Key:
@@ -194,7 +202,7 @@ async def _encoded(request: IngestRequest, ids: Interned) -> _Rows:
 
 def _encode(request: IngestRequest, ids: Interned) -> dict[str, bytes]:
     batch, tenant = request.batch, request.tenant_id
-    buffers = {"ingest_rejections": copy.rejections(batch.rejections, tenant, request.signal, request.digest)}
+    buffers: dict[str, bytes] = {}
     match batch:
         case SpanBatch():
             buffers["traces"] = copy.spans(batch, tenant, ids.resources, ids.scopes)
