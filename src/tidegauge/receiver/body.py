@@ -24,8 +24,13 @@ class ClientGone(Exception):
     """The client went away before its body was whole; there is nobody to answer."""
 
 
-async def read(receive: Receive, content_length: str | None, limit: int, hold: Hold) -> bytes:
-    """The whole body; ``hold`` is told how many bytes there are before more are read.
+def announced(content_length: bytes | None) -> int:
+    """What the Content-Length header says; 0 where there is none or it is no number."""
+    return int(content_length) if content_length is not None and content_length.isdigit() and len(content_length) < 20 else 0
+
+
+async def read(receive: Receive, length: int, limit: int, hold: Hold) -> bytes:
+    """The whole body, of ``length`` bytes as its sender says; ``hold`` is told how many bytes there are before more are read.
 
     Raises:
         PayloadTooLarge: it is over ``limit`` bytes.
@@ -33,10 +38,9 @@ async def read(receive: Receive, content_length: str | None, limit: int, hold: H
         ClientGone: it did not arrive whole.
 
     """
-    declared = int(content_length) if content_length is not None and content_length.isdigit() else 0
     try:
         async with asyncio.timeout(_READ_SECONDS):
-            if declared > limit:
+            if length > limit:
                 await _drain(receive, limit, 0)
             return await _read(receive, limit, hold)
     except TimeoutError:

@@ -33,7 +33,7 @@ class GrpcLimits:
 
     max_body_bytes: int
     grace_seconds: float = 15.0
-    max_connection_age_seconds: float | None = None
+    max_connection_age_seconds: float | None = 600.0
     max_streams: int = 100
     max_reads: int = 16
 

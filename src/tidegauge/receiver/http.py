@@ -22,7 +22,7 @@ from tidegauge.ingest.ingestor import Ingestor, Received
 from tidegauge.model.batch import Signal
 from tidegauge.otlp import respond
 from tidegauge.otlp.encoding import Encoding
-from tidegauge.receiver.body import ClientGone, decompressed, read
+from tidegauge.receiver.body import ClientGone, announced, decompressed, read
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -71,10 +71,10 @@ class OtlpHttp:
             raise NotFound(f"{scope['path'][:200]} is not an OTLP endpoint", hint="POST to /v1/traces, /v1/metrics or /v1/logs")
         if scope["method"] != "POST":
             raise MethodNotAllowed(f"{scope['method']} is not allowed here", hint="OTLP is sent by POST", allowed="POST")
-        length = headers.get(b"content-length")
+        length = announced(headers.get(b"content-length"))
         # Bytes count from the first one: many slow uploads hold as much memory as a few large ones.
-        with self._ingestor.admission() as share:
-            body = await read(receive, length.decode("latin-1") if length is not None else None, self._max_body_bytes, share.hold)
+        with self._ingestor.admission(length) as share:
+            body = await read(receive, length, self._max_body_bytes, share.hold)
             if encoding is None:
                 given = headers.get(b"content-type", b"").decode("latin-1")[:100]
                 raise UnsupportedMediaType(

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegauge.errors import InvalidArgument, Overloaded, PayloadTooLarge, UnsupportedMediaType
-from tidegauge.receiver.body import ClientGone, Receive, decompressed, read
+from tidegauge.receiver.body import ClientGone, Receive, announced, decompressed, read
 
 LIMIT = 1000
 
@@ -40,28 +40,33 @@ def receiving(*parts: bytes, then: str = "http.request") -> tuple[Receive, list[
 @given(st.lists(st.binary(max_size=100), max_size=10))
 async def test_a_body_arrives_whole_however_it_is_cut(parts: list[bytes]) -> None:
     receive, _ = receiving(*parts)
-    assert await read(receive, None, LIMIT, ignore) == b"".join(parts)
+    assert await read(receive, 0, LIMIT, ignore) == b"".join(parts)
 
 
-@pytest.mark.parametrize("length", [None, "5000"])
-async def test_a_large_body_is_refused_after_it_was_read_so_that_the_client_sees_why(length: str | None) -> None:
+@pytest.mark.parametrize("length", [0, 5000])
+async def test_a_large_body_is_refused_after_it_was_read_so_that_the_client_sees_why(length: int) -> None:
     receive, rest = receiving(*[bytes(500)] * 6)
     with pytest.raises(PayloadTooLarge, match="more than 1000 bytes"):
         await read(receive, length, LIMIT, ignore)
     assert not rest
 
 
+@pytest.mark.parametrize(("header", "length"), [(b"12", 12), (None, 0), (b"", 0), (b"-1", 0), (b"+1", 0), (b"9" * 5000, 0)])
+def test_what_a_sender_announces(header: bytes | None, length: int) -> None:
+    assert announced(header) == length
+
+
 async def test_an_endless_body_is_not_read_to_its_end() -> None:
     receive, rest = receiving(*[bytes(500)] * 100)
     with pytest.raises(PayloadTooLarge):
-        await read(receive, None, LIMIT, ignore)
+        await read(receive, 0, LIMIT, ignore)
     assert len(rest) > 80
 
 
 async def test_a_client_that_goes_away_is_noticed() -> None:
     receive, _ = receiving(b"half", then="http.disconnect")
     with pytest.raises(ClientGone):
-        await read(receive, None, LIMIT, ignore)
+        await read(receive, 0, LIMIT, ignore)
 
 
 @given(st.lists(st.binary(max_size=300), min_size=1, max_size=3))
@@ -104,7 +109,7 @@ async def test_unknown_encodings_are_named(name: str) -> None:
 async def test_every_byte_is_counted_before_more_are_taken() -> None:
     counted: list[int] = []
     receive, _ = receiving(b"x" * 300, b"y" * 200)
-    await read(receive, None, LIMIT, counted.append)
+    await read(receive, 0, LIMIT, counted.append)
     assert counted == [300, 500]
     packed = gzip.compress(bytes(LIMIT))
     counted.clear()
@@ -120,5 +125,5 @@ async def test_reading_stops_where_there_is_no_room() -> None:
             raise Overloaded("no room")
 
     with pytest.raises(Overloaded):
-        await read(receive, None, LIMIT, hold)
+        await read(receive, 0, LIMIT, hold)
     assert len(rest) == 6
