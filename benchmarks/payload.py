@@ -59,3 +59,8 @@ def template(spans: int, seed: int = 1) -> bytes:
 def stamped(body: bytes) -> bytes:
     """The request with trace ids that no other request has."""
     return body.replace(_MARK, os.urandom(8))
+
+
+def numbered(body: bytes, number: int) -> bytes:
+    """The request with trace ids whose first half is ``number``."""
+    return body.replace(_MARK, number.to_bytes(8, "big"))

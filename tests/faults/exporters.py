@@ -13,9 +13,10 @@ from tests.faults.clients import Answer, Client, Refused, TryAgain
 from tests.faults.payload import NUMBERS, SIGNALS, Request, build
 
 _REMEMBERED = 50
-# How often, of all requests: the same bytes twice at the same moment; hung up on, then sent; sent once only, whatever comes of it; sent
-# again long after its acknowledgement.
-_TWICE, _HUNG_UP, _ABANDONED, _LATE = 0.05, 0.05, 0.02, 0.05
+# How often, of all requests: the same bytes twice at the same moment; hung up on, then sent; sent again long after its acknowledgement.
+_TWICE, _HUNG_UP, _LATE = 0.05, 0.05, 0.05
+# How often, of all failures: never tried again.
+_ABANDONED = 0.01
 
 
 @dataclass
@@ -98,10 +99,7 @@ class Exporter(threading.Thread):
 
     def _export(self, client: Client, request: Request) -> None:
         mood = self._chance.random()
-        if mood < _ABANDONED:
-            self._book.behaved("abandoned")
-            self._deliver(client, request, attempts=1)
-        elif mood < _ABANDONED + _TWICE:
+        if mood < _TWICE:
             self._book.behaved("twice at once")
             self._deliver_twice(client, request)
         else:
@@ -131,15 +129,16 @@ class Exporter(threading.Thread):
         if answers[1] is not None:
             self._expect(request, answers[0], answers[1])
 
-    def _deliver(self, client: Client, request: Request, attempts: int | None = None) -> Answer | None:
+    def _deliver(self, client: Client, request: Request) -> Answer | None:
         """Send until acknowledged; None where that was given up."""
-        tries = 0
-        while attempts is None or tries < attempts:
-            tries += 1
+        while True:
             try:
                 answer = client.send(request)
             except TryAgain as failure:
                 self._book.retried(failure.why)
+                if self._chance.random() < _ABANDONED:
+                    self._book.behaved("abandoned")
+                    return None
                 if time.monotonic() > self._give_up_at:
                     self._book.fault(f"{self.name}: still not acknowledged at the end: {failure.why}")
                     return None
@@ -150,7 +149,6 @@ class Exporter(threading.Thread):
             else:
                 self._note(request, answer)
                 return answer
-        return None
 
     def _note(self, request: Request, answer: Answer) -> None:
         if answer.rejected != request.bad or bool(answer.message) != bool(request.bad):

@@ -52,8 +52,8 @@ class Report:
 
     def lines(self) -> Iterator[str]:
         """For people."""
-        harm = sum(self.done.values()) - self.done["missed"]
-        yield f"seed {self.plan.seed}, {self.plan.workers} workers, {self.seconds:.0f} s, {harm} kills, {self.starts} starts"
+        kills = self.done.total()
+        yield f"seed {self.plan.seed}, {self.plan.workers} workers, {self.seconds:.0f} s, {kills} kills, {self.starts} starts"
         yield from (f"  {times:4} × {kind}" for kind, times in sorted(self.done.items()))
         yield f"requests: {len(self.book.requests)}, retries: {dict(self.book.retries)}, on purpose: {dict(self.book.moods)}"
         yield f"longest time without any acknowledgement: {self.book.longest_outage:.1f} s"
