@@ -33,11 +33,14 @@ from tidegauge.storage.postgres.ingest import PostgresIngestStore
 from tidegauge.storage.postgres.logs import PostgresLogStore
 from tidegauge.storage.postgres.maintenance import PostgresMaintenance
 from tidegauge.storage.postgres.metrics import PostgresMetricStore
+from tidegauge.storage.postgres.rejections import PostgresRejectionStore
 from tidegauge.storage.postgres.traces import PostgresTraceStore
 
 Report = Callable[[str], None]
 _QUIET_SECONDS = 3.0
-_LAST_TURN_SECONDS = 3.0
+_LAST_TURN_SECONDS = 1.0
+# Of the time that a stop may take: what receivers have let go by then is not waited for much longer.
+_WRITER_SHARE = 0.1
 # Ingest and maintenance do one thing at a time; one spare for the moment after a connection broke.
 _OWN_POOL_SIZE = 2
 
@@ -123,7 +126,7 @@ async def assembled(
                 commit_timeout=settings.ingest.commit_timeout,
                 max_queue_delay=settings.ingest.max_queue_delay,
                 groups=settings.ingest.writer_connections,
-                close_timeout=settings.serve.shutdown_timeout,
+                close_timeout=settings.serve.shutdown_timeout * _WRITER_SHARE,
             )
         )
         ingestor = Ingestor(Decoder(), writer, time_limits(settings.lifecycle, settings.ingest), now_ns)
@@ -137,6 +140,7 @@ async def assembled(
             traces=PostgresTraceStore(database),
             metrics=PostgresMetricStore(database),
             logs=PostgresLogStore(database),
+            rejections=PostgresRejectionStore(database),
             readiness=readiness,
             now_ns=now_ns,
         )

@@ -10,7 +10,7 @@ from tidegauge.api import docs, problems
 from tidegauge.api.auth import BearerAuth
 from tidegauge.api.context import Context
 from tidegauge.api.disconnect import CancelOnDisconnect
-from tidegauge.api.routers import applications, health, logs, metrics, traces
+from tidegauge.api.routers import applications, health, logs, metrics, rejections, traces
 from tidegauge.api.services import ApiServices
 from tidegauge.config import ApiSettings
 
@@ -24,6 +24,7 @@ _TAGS = [
     {"name": "traces", "description": "Search spans and traces; read a trace as a tree."},
     {"name": "metrics", "description": "List metrics; read values by step and rollups."},
     {"name": "logs", "description": "Search log records."},
+    {"name": "rejections", "description": "What was refused or changed on arrival, and why."},
     {"name": "applications", "description": "What has sent telemetry."},
     {"name": "alerts", "description": "Alerts."},
     {"name": "health", "description": "For load balancers and orchestrators; needs no token."},
@@ -47,7 +48,7 @@ def create_app(services: ApiServices, settings: ApiSettings) -> FastAPI:
     )
     app.state.context = Context(services, settings)
     problems.install(app)
-    for router in (applications.router, metrics.router, traces.router, logs.router, health.router):
+    for router in (applications.router, metrics.router, traces.router, logs.router, rejections.router, health.router):
         app.include_router(router)
     docs.install(app)
     token = None if settings.token is None else settings.token.get_secret_value()

@@ -14,7 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from tidegauge.errors import InvalidArgument, MethodNotAllowed, RetryableError, TidegaugeError, Unauthenticated
+from tidegauge.errors import InvalidArgument, MethodNotAllowed, RetryableError, TidegaugeError
 
 MEDIA_TYPE = "application/problem+json"
 

@@ -278,6 +278,66 @@ class Logs(_Model):
     next_cursor: str | None = Field(description="parameter `cursor` of the next page; null at the end")
 
 
+class RejectionSample(_Model):
+    """The first of the items that were rejected, at most 4 KiB of it."""
+
+    format: Literal["json", "otlp_json", "text", "base64"] = Field(
+        description="`otlp_json`: the item as OTLP/JSON; `json`: what it was, or its columns; `text`: JSON that was cut or cannot be read; "
+        "`base64`: a protobuf message that cannot be read"
+    )
+    message: str | None = Field(description="name of the protobuf message", examples=["Span"])
+    value: Any = Field(examples=[{"traceId": "5b8efff798038103d269b633813fc60c", "spanId": "", "name": "GET /cart"}])
+    is_whole: bool = Field(description="false where it was cut")
+
+
+class Rejection(_Model):
+    """Items that were rejected, or stored otherwise than they came (then `items` is 0)."""
+
+    rejection_id: str
+    rejected_at: Time = Field(description="of a sum: the start of its minute")
+    signal: Literal["traces", "metrics", "logs"]
+    reason: str = Field(examples=["invalid_span_id"])
+    message: str
+    items: int
+    service: str | None = Field(description="service.name of the sender; null where it is not known")
+    digest: str | None = Field(description="digest of the request; null for a sum")
+    is_sum: bool = Field(description="whether the row adds up further items of its minute, which have no rows of their own")
+    sample: RejectionSample | None
+
+
+class Rejections(_Model):
+    """Rejections, newest first."""
+
+    rejections: list[Rejection]
+    next_cursor: str | None = Field(description="parameter `cursor` of the next page; null at the end")
+
+
+class ServiceRejections(_Model):
+    """Items of a service."""
+
+    service: str | None = Field(description="null: it is not known")
+    items: int
+
+
+class RejectionCount(_Model):
+    """Items rejected for a reason."""
+
+    signal: Literal["traces", "metrics", "logs"]
+    reason: str
+    items: int
+    first: Time
+    last: Time
+    services: list[ServiceRejections] = Field(description="the ten that lost most, most first")
+
+
+class RejectionSummary(_Model):
+    """Items by signal and reason, most first."""
+
+    start: Time
+    end: Time
+    counts: list[RejectionCount]
+
+
 class Metric(_Model):
     """A metric."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from tidegauge.storage.interface import ApplicationStore, LogStore, MetricStore, TraceStore
+from tidegauge.storage.interface import ApplicationStore, LogStore, MetricStore, RejectionStore, TraceStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,5 +22,6 @@ class ApiServices:
     traces: TraceStore
     metrics: MetricStore
     logs: LogStore
+    rejections: RejectionStore
     readiness: Callable[[], Awaitable[Mapping[str, str]]]
     now_ns: Callable[[], int]

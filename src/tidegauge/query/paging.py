@@ -22,6 +22,7 @@ class Listing(Enum):
     SPANS = 1
     TRACES = 2
     LOGS = 3
+    REJECTIONS = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,16 +12,18 @@ import pytest
 from tidegauge.api.app import create_app
 from tidegauge.api.services import ApiServices
 from tidegauge.config import ApiSettings
-from tidegauge.model.query import Aggregation, Cursor, LogFilter, SeriesSelector, SpanFilter, Tier, TimeRange, TraceFilter
+from tidegauge.model.query import Aggregation, Cursor, LogFilter, RejectionFilter, SeriesSelector, SpanFilter, Tier, TimeRange, TraceFilter
 from tidegauge.model.records import (
     Alert,
     Application,
     Epoch,
     Metric,
+    RejectionCount,
     Series,
     SpanSummary,
     StepValue,
     StoredLog,
+    StoredRejection,
     StoredResource,
     StoredScope,
     StoredSpan,
@@ -66,11 +68,12 @@ def stored_span(number: int, parent: int | None = None, **fields: Any) -> Stored
 
 @dataclass
 class Stores:
-    """All four stores. What a test puts in is answered; the last filter asked for is kept. ``failure`` is raised by every read."""
+    """All stores. What a test puts in is answered; the last filter asked for is kept. ``failure`` is raised by every read."""
 
     traces: dict[str, StoredTrace] = field(default_factory=dict)
     spans: Page[SpanSummary] = field(default_factory=lambda: Page((), None))
     logs: Page[StoredLog] = field(default_factory=lambda: Page((), None))
+    rejections: Page[StoredRejection] = field(default_factory=lambda: Page((), None))
     metric_list: Sequence[Metric] = ()
     series_list: Sequence[Series] = ()
     failure: Exception | None = None
@@ -102,6 +105,12 @@ class Stores:
     async def find_logs(self, tenant_id: int, wanted: LogFilter, limit: int, after: Cursor | None) -> Page[StoredLog]:
         return self._answer((wanted, limit, after), self.logs)
 
+    async def find_rejections(self, tenant_id: int, wanted: RejectionFilter, limit: int, after: Cursor | None) -> Page[StoredRejection]:
+        return self._answer((wanted, limit, after), self.rejections)
+
+    async def count_rejections(self, tenant_id: int, wanted: RejectionFilter) -> Sequence[RejectionCount]:
+        return self._answer(wanted, ())
+
     async def metrics(self, tenant_id: int, name: str | None, service: str | None, limit: int) -> Sequence[Metric]:
         return self._answer((name, service), self.metric_list)
 
@@ -129,7 +138,7 @@ def stores() -> Stores:
 
 def client_of(stores: Stores, **settings: Any) -> httpx.AsyncClient:
     """A client of the API on these stores; an unexpected error is answered, not raised."""
-    services = ApiServices(stores, stores, stores, stores, stores.readiness, lambda: NOW_NS)
+    services = ApiServices(stores, stores, stores, stores, stores, stores.readiness, lambda: NOW_NS)
     app = create_app(services, ApiSettings(**settings))
     return httpx.AsyncClient(transport=httpx.ASGITransport(app=app, raise_app_exceptions=False), base_url="http://tidegauge")
 

@@ -163,7 +163,7 @@ class SlowStores(Stores):
 
 async def test_a_query_of_the_api_is_given_up(stores: Stores) -> None:
     slow = SlowStores()
-    app = create_app(ApiServices(slow, stores, stores, stores, stores.readiness, lambda: NOW_NS), ApiSettings())
+    app = create_app(ApiServices(slow, stores, stores, stores, stores, stores.readiness, lambda: NOW_NS), ApiSettings())
     connection = Connection("/api/v1/applications")
     request = connection.start(app)
     async with asyncio.timeout(10):
