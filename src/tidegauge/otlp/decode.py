@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -12,9 +12,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from tidegauge.errors import InvalidArgument
 from tidegauge.model.batch import Batch, Signal
+from tidegauge.otlp.attributes import AttributeCache
 from tidegauge.otlp.budget import Budget
 from tidegauge.otlp.encoding import Encoding
+from tidegauge.otlp.items import Part
 from tidegauge.otlp.json import REQUESTS, JsonReader
+from tidegauge.otlp.lean import Lean
 from tidegauge.otlp.logs import decode_logs
 from tidegauge.otlp.metrics import decode_metrics
 from tidegauge.otlp.origins import Origins, ResourceCache, ScopeCache
@@ -37,7 +40,9 @@ class Decoder:
     def __init__(self, cache_bytes: int = 64 * 1024 * 1024) -> None:
         self._resources = ResourceCache(cache_bytes // 8)
         self._scopes = ScopeCache(cache_bytes // 8)
-        self._series = SeriesCache(cache_bytes // 4 * 3)
+        self._attributes = AttributeCache(cache_bytes // 8)
+        self._series = SeriesCache(cache_bytes // 8 * 5)
+        self._lean = Lean()
         self._json = JsonReader()
         self._shapes = {type_.DESCRIPTOR.full_name: shape_of(type_.DESCRIPTOR) for type_ in REQUESTS}
 
@@ -60,13 +65,39 @@ class Decoder:
         rejections = Rejections()
         sent: dict[bytes, bytes] = {}
         if signal is Signal.TRACES:
-            traces = self._requests(ExportTraceServiceRequest, SPANS, body, encoding, rejections, sent)
-            return decode_spans(traces, origins, rejections, budget, sent)
+            traces = self._parts(ExportTraceServiceRequest, self._lean.traces, SPANS, body, encoding, rejections, sent)
+            return decode_spans(traces, origins, rejections, budget, sent, self._attributes)
         if signal is Signal.METRICS:
             metrics = self._requests(ExportMetricsServiceRequest, METRICS, body, encoding, rejections, sent)
             return decode_metrics(metrics, origins, rejections, budget, self._series)
         logs = self._requests(ExportLogsServiceRequest, LOG_RECORDS, body, encoding, rejections, sent)
         return decode_logs(logs, origins, rejections, budget, sent)
+
+    def _parts(
+        self,
+        type_: type[Request],
+        lean: type[Any],
+        levels: Levels,
+        body: bytes,
+        encoding: Encoding,
+        rejections: Rejections,
+        sent: dict[bytes, bytes],
+    ) -> Iterator[Part]:
+        """The request, in parts where it is large; ``sent`` has what was sent for items of the last part that had to be changed."""
+        if encoding is Encoding.JSON:
+            request = self._json.read(type_, body, rejections)
+            yield request, lean.FromString(request.SerializeToString())
+            return
+        for part in parts(body, levels, self._shapes[type_.DESCRIPTOR.full_name]):
+            sent.clear()
+            try:
+                request = self._parsed(type_, part, rejections, sent)
+            except DecodeError as error:
+                raise InvalidArgument(f"the body of {len(body)} bytes is not a protobuf {type_.__name__}: {_cause(error)}") from error
+            # What was changed in the request, if anything, is in items, or around them where the twin does not look.
+            twin = lean.FromString(request.SerializeToString() if sent else part)
+            del part  # it may be as large as the body
+            yield request, twin
 
     def _requests(
         self, type_: type[Request], levels: Levels, body: bytes, encoding: Encoding, rejections: Rejections, sent: dict[bytes, bytes]

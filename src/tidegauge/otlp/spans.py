@@ -1,120 +1,161 @@
-"""Spans (opentelemetry/proto/trace/v1/trace.proto) to a SpanBatch."""
+"""Spans (opentelemetry/proto/trace/v1/trace.proto) to a SpanBatch.
+
+Column by column, as far as all spans are alike; a span with anything out of the ordinary is read once more from its message.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
+from itertools import compress
+from typing import Any
 
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tidegauge.model.batch import SpanBatch
+from tidegauge.otlp.attributes import AttributeCache, total_bytes
 from tidegauge.otlp.budget import SPAN_BYTES, Budget
-from tidegauge.otlp.items import CHUNK, Row, Rows
+from tidegauge.otlp.items import CHUNK, Part, chunks, originals
 from tidegauge.otlp.limits import INT16_MAX, TIME_END, ZERO_SPAN_ID, ZERO_TRACE_ID, valid_span_id, valid_trace_id
 from tidegauge.otlp.origins import Origins
 from tidegauge.otlp.rejections import Rejections
 from tidegauge.otlp.values import JsonColumns
 
-_COLUMNS = (
-    "start_time_unix_nano",
-    "end_time_unix_nano",
-    "trace_id",
-    "span_id",
-    "parent_span_id",
-    "name",
-    "kind",
-    "status_code",
-    "status_message",
-    "trace_state",
-    "flags",
-    "events",
-    "links",
-    "dropped_attributes_count",
-    "dropped_events_count",
-    "dropped_links_count",
-)
-
 
 def decode_spans(
-    requests: Iterable[ExportTraceServiceRequest], origins: Origins, rejections: Rejections, budget: Budget, sent: Mapping[bytes, bytes]
+    parts: Iterable[Part], origins: Origins, rejections: Rejections, budget: Budget, sent: Mapping[bytes, bytes], cache: AttributeCache
 ) -> SpanBatch:
     """All spans of a request, which may come in parts."""
     batch = SpanBatch(origins.resources, origins.scopes)
-    rows = Rows(budget, SPAN_BYTES, sent)
-    for resource_spans in chain.from_iterable(request.resource_spans for request in requests):
-        resource = origins.resource(resource_spans.resource, resource_spans.schema_url)
-        for scope_spans in resource_spans.scope_spans:
-            before = len(rows)
-            for first in range(0, len(scope_spans.spans), CHUNK):
-                _add_rows(rows, scope_spans.spans[first : first + CHUNK], rejections)
-            added = len(rows) - before
-            batch.resource += [resource] * added
-            batch.scope += [origins.scope(scope_spans.scope, scope_spans.schema_url)] * added
-    rows.fill(batch, _COLUMNS)
+    decoder = _SpanDecoder(batch, rejections, budget, sent, cache)
+    for message, lean in parts:
+        for resource_spans, lean_resource in zip(message.resource_spans, lean.items, strict=True):
+            resource = origins.resource(resource_spans.resource, resource_spans.schema_url)
+            for scope_spans, lean_scope in zip(resource_spans.scope_spans, lean_resource.items, strict=True):
+                scope = origins.scope(scope_spans.scope, scope_spans.schema_url)
+                before = len(batch)
+                for places, spans in chunks(lean_scope.items):
+                    decoder.add(spans, scope_spans.spans, places)
+                added = len(batch) - before
+                batch.resource += [resource] * added
+                batch.scope += [scope] * added
     batch.rejections = rejections.listed()
     return batch
 
 
-def _add_rows(found: Rows, spans: Sequence[Span], rejections: Rejections) -> None:
-    """Add a row a span. This is the hot path: every field is read once, and what is rare is looked at in functions of its own."""
-    rows: list[Row] = []
-    attributes: list[dict[str, object]] = []
-    kept: list[Span] = []
-    lossy: list[int] = []
-    columns = JsonColumns()
-    mapping_of, text_of = columns.mapping, columns.text
-    for span in spans:
-        trace_id, span_id, parent_span_id = span.trace_id, span.span_id, span.parent_span_id
-        start, end = span.start_time_unix_nano, span.end_time_unix_nano
-        if not (
-            len(trace_id) == 16
-            and len(span_id) == 8
-            and (not parent_span_id or len(parent_span_id) == 8)
-            and 0 < start < TIME_END
-            and end < TIME_END
-            and trace_id != ZERO_TRACE_ID
-            and span_id != ZERO_SPAN_ID
-        ):
-            rejections.add(*_fault(span), span)
-            continue
-        if parent_span_id == ZERO_SPAN_ID:
-            parent_span_id, columns.lossy = b"", True
-        kind: int
-        status_code: int
-        kind, status_code, status_message, trace_state = span.kind, 0, "", span.trace_state
-        if span.HasField("status"):
-            status = span.status
-            status_code, status_message = status.code, status.message
-        if not (0 <= kind <= INT16_MAX and 0 <= status_code <= INT16_MAX):
-            kind, status_code = _small(kind, columns), _small(status_code, columns)
-        events, links = span.events, span.links
-        attributes.append(mapping_of(span.attributes))
-        kept.append(span)
-        rows.append(
-            (
-                start,
-                end,
-                trace_id,
-                span_id,
-                parent_span_id or None,
-                text_of(span.name),
-                kind,
-                status_code,
-                text_of(status_message) if status_message else "",
-                text_of(trace_state) if trace_state else "",
-                span.flags,
-                _events(events, columns) if events else None,
-                _links(links, columns) if links else None,
-                span.dropped_attributes_count,
-                span.dropped_events_count,
-                span.dropped_links_count,
-            )
-        )
+class _SpanDecoder:
+    def __init__(
+        self, batch: SpanBatch, rejections: Rejections, budget: Budget, sent: Mapping[bytes, bytes], cache: AttributeCache
+    ) -> None:
+        self._batch = batch
+        self._rejections = rejections
+        self._budget = budget
+        self._sent = sent
+        self._cache = cache
+
+    def add(self, spans: Sequence[Any], messages: Sequence[Span], places: Sequence[int]) -> None:
+        """Add a row a span. ``messages[places[i]]`` is the message of ``spans[i]``. This is the hot path."""
+        batch = self._batch
+        trace_ids = [span.trace_id for span in spans]
+        span_ids = [span.span_id for span in spans]
+        parents = [span.parent_span_id or None for span in spans]
+        starts = [span.start_time_unix_nano for span in spans]
+        ends = [span.end_time_unix_nano for span in spans]
+        if not _are_valid(trace_ids, span_ids, parents, starts, ends):
+            good = [row for row, place in enumerate(places) if self._is_kept(messages[place])]
+            if len(good) < len(spans):
+                if good:
+                    self.add([spans[row] for row in good], messages, [places[row] for row in good])
+                return
+        first, count = len(batch), len(spans)
+        batch.trace_id += trace_ids
+        batch.span_id += span_ids
+        batch.parent_span_id += parents
+        batch.start_time_unix_nano += starts
+        batch.end_time_unix_nano += ends
+        batch.name += [span.name for span in spans]
+        batch.kind += [span.kind for span in spans]
+        batch.flags += [span.flags for span in spans]
+        attributes = self._cache.objects([span.attributes for span in spans])
+        batch.attributes += attributes  # type: ignore[arg-type]
+        for numbers in (batch.status_code, batch.dropped_attributes_count, batch.dropped_events_count, batch.dropped_links_count):
+            numbers += [0] * count
+        for texts in (batch.status_message, batch.trace_state):
+            texts += [""] * count
+        for nullable in (batch.events, batch.links, batch.original):
+            nullable += [None] * count
+        columns = JsonColumns()
+        for row in self._odd_rows(spans, first):
+            self._complete(first + row, messages[places[row]], columns)
+        if self._sent:
+            batch.original[first:] = originals(self._sent, batch.original[first:], [messages[place] for place in places])
+        self._budget.spend(count * SPAN_BYTES + total_bytes(attributes) + columns.written)
+
+    def _odd_rows(self, spans: Sequence[Any], first: int) -> set[int]:
+        """Which of the spans are not in their rows (from ``first``) as they have to be. Statuses are put there."""
+        batch, rows = self._batch, range(len(spans))
+        odd = set(compress(rows, [span.WhichOneof("other") for span in spans]))
+        for row in compress(rows, [span.HasField("status") for span in spans]):
+            status = spans[row].status
+            code = batch.status_code[first + row] = status.code
+            message = batch.status_message[first + row] = status.message
+            if "\0" in message or not 0 <= code <= INT16_MAX:
+                odd.add(row)
+        # Seldom does any span have the following: looked for in all at once.
+        names, kinds, parents, attributes = batch.name[first:], batch.kind[first:], batch.parent_span_id[first:], batch.attributes[first:]
+        if "\0" in "".join(names):
+            odd.update(row for row in rows if "\0" in names[row])
+        if min(kinds) < 0 or max(kinds) > INT16_MAX:
+            odd.update(row for row in rows if not 0 <= kinds[row] <= INT16_MAX)
+        if ZERO_SPAN_ID in parents:
+            odd.update(row for row in rows if parents[row] == ZERO_SPAN_ID)
+        if None in attributes:
+            odd.update(row for row in rows if attributes[row] is None)
+        return odd
+
+    def _complete(self, row: int, span: Span, columns: JsonColumns) -> None:
+        """Set what may be out of the ordinary, and ``original`` where the columns do not hold it."""
+        batch = self._batch
+        batch.name[row] = columns.text(span.name)
+        batch.trace_state[row] = columns.text(span.trace_state)
+        batch.kind[row] = _small(span.kind, columns)
+        batch.status_code[row] = _small(span.status.code, columns)
+        batch.status_message[row] = columns.text(span.status.message)
+        if span.parent_span_id == ZERO_SPAN_ID:
+            batch.parent_span_id[row], columns.lossy = None, True
+        if batch.attributes[row] is None:
+            batch.attributes[row] = columns.attributes(span.attributes)
+        batch.events[row] = _events(span.events, columns) if span.events else None
+        batch.links[row] = _links(span.links, columns) if span.links else None
+        batch.dropped_attributes_count[row] = span.dropped_attributes_count
+        batch.dropped_events_count[row] = span.dropped_events_count
+        batch.dropped_links_count[row] = span.dropped_links_count
         if columns.lossy:
-            lossy.append(len(rows) - 1)
+            original = batch.original[row] = span.SerializeToString()
+            columns.written += len(original)
             columns.lossy = False
-    found.add(rows, attributes, kept, columns, lossy)
+
+    def _is_kept(self, span: Span) -> bool:
+        """Whether a span can be stored; counts it among the rejections if not."""
+        fault = _fault(span)
+        if fault:
+            self._rejections.add(*fault, span)
+        return not fault
+
+
+def _are_valid(
+    trace_ids: Sequence[bytes], span_ids: Sequence[bytes], parents: Sequence[bytes | None], starts: Sequence[int], ends: Sequence[int]
+) -> bool:
+    """Whether none of the spans has a fault."""
+    return (
+        set(map(len, trace_ids)) == {16}
+        and set(map(len, span_ids)) == {8}
+        and set(map(len, filter(None, parents))) <= {8}
+        and min(starts) > 0
+        and max(starts) < TIME_END
+        and max(ends) < TIME_END
+        and ZERO_TRACE_ID not in trace_ids
+        and ZERO_SPAN_ID not in span_ids
+    )
 
 
 def _events(events: Iterable[Span.Event], columns: JsonColumns) -> bytes:
@@ -157,7 +198,7 @@ def _small(value: int, columns: JsonColumns) -> int:
     return 0
 
 
-def _fault(span: Span) -> tuple[str, str]:
+def _fault(span: Span) -> tuple[str, str] | None:
     """Reason and message for a span that cannot be stored."""
     if not valid_trace_id(span.trace_id):
         return "invalid_trace_id", "a span's trace_id must be 16 bytes that are not all zero"
@@ -167,4 +208,6 @@ def _fault(span: Span) -> tuple[str, str]:
         return "invalid_parent_span_id", "a span's parent_span_id must be empty or 8 bytes"
     if span.start_time_unix_nano == 0:
         return "missing_time", "a span must have a start_time_unix_nano"
-    return "time_out_of_range", "a span's times must be before 2262-04-11 (2^63 nanoseconds)"
+    if max(span.start_time_unix_nano, span.end_time_unix_nano) >= TIME_END:
+        return "time_out_of_range", "a span's times must be before 2262-04-11 (2^63 nanoseconds)"
+    return None

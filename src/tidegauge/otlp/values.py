@@ -21,7 +21,7 @@ from tidegauge.model.attributes import AnyValue, KeyValues
 REPLACEMENT = "\ufffd"
 """Stands in columns where NUL was sent."""
 _LINE_FEED = orjson.Fragment(b"\n")
-_FLOAT_LIMIT = 1e16
+FLOAT_LIMIT = 1e16
 _ESCAPED_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 _NUL_REPLACED = rb"\1" + REPLACEMENT.encode()
 
@@ -115,7 +115,7 @@ class JsonColumns:
         return getattr(value, kind)
 
     def _double(self, value: float) -> object:
-        if -_FLOAT_LIMIT < value < _FLOAT_LIMIT:
+        if -FLOAT_LIMIT < value < FLOAT_LIMIT:
             if value == 0.0 and copysign(1.0, value) < 0:
                 self.lossy = True
             return value
