@@ -35,31 +35,40 @@ class Outcome:
 
     Attributes:
         seconds: of sending.
+        ended: when sending ended, by the clock that all processes of a machine share (time.monotonic).
         offered: requests that were due.
         unsent: of these, how many found no free connection.
         statuses: answers by HTTP status, or what happened instead.
         unhelpful: 429 or 503 without Retry-After.
-        latencies: of requests that were answered with 200, seconds from the first byte sent to the whole answer.
-        acknowledged: their numbers.
+        answers: of each answered request when it was sent (time.monotonic), the seconds from its first byte to the whole answer, and
+            whether that was 200.
+        acknowledged: numbers of those that were answered with 200.
 
     """
 
     seconds: float = 0.0
+    ended: float = 0.0
     offered: int = 0
     unsent: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
     unhelpful: int = 0
-    latencies: list[float] = field(default_factory=list)
+    answers: list[tuple[float, float, bool]] = field(default_factory=list)
     acknowledged: list[int] = field(default_factory=list)
+
+    @property
+    def latencies(self) -> list[float]:
+        """Seconds, of what was acknowledged."""
+        return [seconds for _, seconds, good in self.answers if good]
 
     def add(self, other: Outcome) -> None:
         """Take in another process' outcome."""
         self.seconds = max(self.seconds, other.seconds)
+        self.ended = max(self.ended, other.ended)
         self.offered += other.offered
         self.unsent += other.unsent
         self.statuses.update(other.statuses)
         self.unhelpful += other.unhelpful
-        self.latencies += other.latencies
+        self.answers += other.answers
         self.acknowledged += other.acknowledged
 
 
@@ -98,7 +107,7 @@ class _Sender:
         self._outcome = Outcome()
 
     async def run(self) -> Outcome:
-        began = time.perf_counter()
+        began = time.monotonic()
         ends = began + self._load.seconds
         send = self._closed_loop if self._load.rate is None else self._open_loop
         await send(began, ends)
@@ -107,13 +116,13 @@ class _Sender:
     async def _closed_loop(self, began: float, ends: float) -> None:
         async def one_by_one() -> None:
             connection = _Connection(self._host, self._port)
-            while time.perf_counter() < ends:
+            while time.monotonic() < ends:
                 self._outcome.offered += 1
                 await self._request(connection)
             await connection.close()
 
         await asyncio.gather(*(one_by_one() for _ in range(self._load.connections)))
-        self._outcome.seconds = time.perf_counter() - began
+        self._end(began)
 
     async def _open_loop(self, began: float, ends: float) -> None:
         assert self._load.rate is not None
@@ -124,7 +133,7 @@ class _Sender:
             await request(connection)
             idle.append(connection)
 
-        while (now := time.perf_counter()) < ends:
+        while (now := time.monotonic()) < ends:
             due = int((now - began) * self._load.rate) - self._outcome.offered
             for _ in range(due):
                 self._outcome.offered += 1
@@ -135,17 +144,22 @@ class _Sender:
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)
             await asyncio.sleep(min(0.005, 1 / self._load.rate))
-        self._outcome.seconds = time.perf_counter() - began
+        self._end(began)
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=_LAST_SECONDS)
-            self._outcome.statuses["never answered"] += len(late)
+            if late:
+                self._outcome.statuses["never answered"] = len(late)
         for connection in every:
             await connection.close()
+
+    def _end(self, began: float) -> None:
+        self._outcome.ended = time.monotonic()
+        self._outcome.seconds = self._outcome.ended - began
 
     async def _request(self, connection: _Connection) -> None:
         number, self._number = self._number, self._number + self._step
         body = numbered(self._body, number)
-        began = time.perf_counter()
+        began = time.monotonic()
         try:
             status, retry_after = await connection.post(self._address, body)
         except (OSError, EOFError) as error:
@@ -153,8 +167,8 @@ class _Sender:
             await connection.close()
             return
         self._outcome.statuses[status] += 1
+        self._outcome.answers.append((began, time.monotonic() - began, status == "200"))
         if status == "200":
-            self._outcome.latencies.append(time.perf_counter() - began)
             self._outcome.acknowledged.append(number)
         elif status in {"429", "503"} and not retry_after:
             self._outcome.unhelpful += 1

@@ -16,11 +16,10 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -38,8 +37,8 @@ _CAPACITY_SECONDS = 10.0
 # Of the capacity: what a service is sized for.
 _NORMAL = 0.5
 _NORMAL_SECONDS = 6.0
-_WINDOW_SECONDS = 1.0
-_RECOVERY_SECONDS = 60
+_AFTERWARDS_SECONDS = 20.0
+_IN_A_ROW = 3
 _SAMPLE_SECONDS = 0.25
 
 
@@ -111,36 +110,32 @@ class Result:
     def rows(self) -> list[tuple[str, str]]:
         """(what, figure)."""
         offered, accepted = self.offered, self.offered.latencies
+        rate, slowest = offered.offered / offered.seconds, max(accepted, default=0.0)
+        again = (
+            f"not within {_AFTERWARDS_SECONDS:.0f} s" if self.normal_again is None else f"{self.normal_again:.0f} s after too many ended"
+        )
+        memory = zip(("Python", "Node.js"), self.memory_before, self.memory_peak, self.memory_after, strict=True)
         return [
             ("capacity", f"{self.capacity:,.0f} requests a second of {self.spans} spans, {self.capacity * self.spans:,.0f} spans"),
-            (
-                "offered",
-                f"{offered.offered / offered.seconds:,.0f} requests a second for {offered.seconds:.0f} s;"
-                f" {offered.unsent:,} found no free connection",
-            ),
+            ("offered", f"{rate:,.0f} requests a second for {offered.seconds:.0f} s; {offered.unsent:,} found no free connection"),
             ("accepted", f"{len(accepted) / offered.seconds:,.0f} requests a second, {len(accepted) / offered.offered:.0%} of the offered"),
             ("answers", ", ".join(f"{count:,} × {status}" for status, count in sorted(offered.statuses.items()))),
-            ("accepted after, median", f"{percentile(accepted, 50) * 1000:,.0f} ms"),
-            (
-                "accepted after, 99 of 100",
-                f"{percentile(accepted, 99) * 1000:,.0f} ms, the slowest {max(accepted, default=0) * 1000:,.0f} ms",
-            ),
-            ("the same at half the capacity", f"{self.normal_p99 * 1000:,.0f} ms before"),
-            (
-                "normal again",
-                "not within a minute" if self.normal_again is None else f"{self.normal_again:.1f} s after the last request of too many",
-            ),
-            *(
-                (
-                    f"memory of {name}",
-                    f"{before / _MIB:,.0f} MiB, peak {(peak - before) / _MIB:+,.0f}, afterwards {(after - before) / _MIB:+,.0f}",
-                )
-                for name, before, peak, after in zip(
-                    ("Python", "Node.js"), self.memory_before, self.memory_peak, self.memory_after, strict=True
-                )
-            ),
+            ("429 or 503 without Retry-After", str(offered.unhelpful)),
+            ("accepted after, median", _ms(percentile(accepted, 50))),
+            ("accepted after, 99 of 100", f"{_ms(percentile(accepted, 99))}, the slowest {_ms(slowest)}"),
+            ("before, at half the capacity", _ms(self.normal_p99)),
+            ("as before again", again),
+            *((f"memory of {name}", _grown(*sizes)) for name, *sizes in memory),
             ("acknowledged requests", f"{self.acknowledged:,}, of these missing: {self.missing}, there twice: {self.doubled}"),
         ]
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:,.0f} ms"
+
+
+def _grown(before: int, peak: int, after: int) -> str:
+    return f"{before / _MIB:,.0f} MiB, peak {(peak - before) / _MIB:+,.0f}, afterwards {(after - before) / _MIB:+,.0f}"
 
 
 @contextmanager
@@ -190,11 +185,8 @@ def overload(target: Target, *, spans: int, factor: float, seconds: float, conne
     before = memory.now()
     with memory.sampled():
         offered = offer(target.address, body, Load(capacity * factor, seconds, connections, processes), numbers.next())
-    afterwards = list(_afterwards(target, body, capacity, percentile(normal.latencies, 99), numbers))
-    again = afterwards[-1][0] if afterwards[-1][1] else None
-    acknowledged = [
-        number for outcome in (warm, measured, normal, offered, *(each[2] for each in afterwards)) for number in outcome.acknowledged
-    ]
+    afterwards = offer(target.address, body, replace(normal_load, seconds=_AFTERWARDS_SECONDS), numbers.next())
+    acknowledged = [number for outcome in (warm, measured, normal, offered, afterwards) for number in outcome.acknowledged]
     stored = stored_spans(target.owner_dsn)
     return Result(
         spans=spans,
@@ -205,7 +197,7 @@ def overload(target: Target, *, spans: int, factor: float, seconds: float, conne
         memory_before=before,
         memory_peak=(max(memory.python), max(memory.node)),
         memory_after=memory.now(),
-        normal_again=again,
+        normal_again=_normal_again(afterwards, offered.ended, percentile(normal.latencies, 99)),
         acknowledged=len(acknowledged),
         missing=sum(stored[number] < spans for number in acknowledged),
         doubled=sum(count > spans for count in stored.values()),
@@ -223,17 +215,19 @@ class _Numbers:
         return self._next
 
 
-def _afterwards(target: Target, body: bytes, capacity: float, usual_p99: float, numbers: _Numbers) -> Iterator[tuple[float, bool, Outcome]]:
-    """Windows at the normal rate until one is as before: (seconds since the overload, whether it is, what happened)."""
-    began = time.perf_counter()
-    while (since := time.perf_counter() - began) < _RECOVERY_SECONDS:
-        window = Load(capacity * _NORMAL, _WINDOW_SECONDS, _FEW_CONNECTIONS * 4, 1)
-        outcome = offer(target.address, body, window, numbers.next())
-        # A window holds so few requests that its worst one decides; twice the usual is noise.
-        good = set(outcome.statuses) <= {"200"} and not outcome.unsent and percentile(outcome.latencies, 99) <= max(0.1, 2 * usual_p99)
-        yield since, good, outcome
-        if good:
-            return
+def _normal_again(outcome: Outcome, ended: float, usual_p99: float) -> float | None:
+    """Seconds from ``ended`` until three seconds in a row were as before; None where there were none."""
+    by_second: dict[int, list[tuple[float, bool]]] = defaultdict(list)
+    for sent, seconds, good in outcome.answers:
+        by_second[int(sent - ended)].append((seconds, good))
+
+    def is_normal(second: int) -> bool:
+        answers = by_second.get(second, [])
+        # A second holds so few requests that its worst one decides; twice the usual is noise.
+        most = max(0.1, 2 * usual_p99)
+        return bool(answers) and all(good for _, good in answers) and percentile([seconds for seconds, _ in answers], 99) <= most
+
+    return next((float(second) for second in sorted(by_second) if all(map(is_normal, range(second, second + _IN_A_ROW)))), None)
 
 
 def stored_spans(dsn: str) -> Counter[int]:
