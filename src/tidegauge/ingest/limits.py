@@ -5,15 +5,17 @@ An item out of range would be dropped at once or hide what comes before it, and 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tidegauge.model.batch import Batch, LogBatch, MetricBatch, Rejection, SpanBatch
+from tidegauge.model.samples import JSON_TYPE, resource_of, sample
 
 _MAX_DURATION_NS = 2**63 - 1
+_MOST_SERVICES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +31,19 @@ class TimeLimits:
 
 
 def enforce(batch: Batch, limits: TimeLimits, now_ns: int) -> None:
-    """Take items out of range out of the batch and add a rejection for each reason."""
+    """Take items out of range out of the batch and add a rejection for each reason and service."""
     window = limits.window(now_ns)
     match batch:
         case SpanBatch():
-            _enforce(batch, batch.start_time_unix_nano, window, batch.rejections, "span")
+            _enforce(batch, "", batch.start_time_unix_nano, window, "span")
             _bounded_durations(batch)
         case LogBatch():
             times = [time or observed or now_ns for time, observed in zip(batch.time_unix_nano, batch.observed_time_unix_nano, strict=True)]
-            _enforce(batch, times, window, batch.rejections, "record")
+            _enforce(batch, "", times, window, "record")
         case MetricBatch():
-            for columns in (batch.numbers, batch.histograms, batch.summaries):
-                _enforce(columns, columns.time_unix_nano, window, batch.rejections, "point")
-            _enforce(batch.exemplars, batch.exemplars.time_unix_nano, window, batch.rejections, "exemplar")
+            for name in ("numbers", "histograms", "summaries"):
+                _enforce(batch, name, getattr(batch, name).time_unix_nano, window, "point")
+            _enforce(batch, "exemplars", batch.exemplars.time_unix_nano, window, "exemplar")
 
 
 def take(columns: Any, keep: Sequence[int], skip: frozenset[str] = frozenset()) -> None:
@@ -55,40 +57,39 @@ def take(columns: Any, keep: Sequence[int], skip: frozenset[str] = frozenset()) 
 _DICTIONARIES = frozenset({"resources", "scopes", "rejections"})
 
 
-def _enforce(columns: Any, times: Sequence[int], window: tuple[int, int], rejections: list[Rejection], what: str) -> None:
+def _enforce(batch: Batch, name: str, times: Sequence[int], window: tuple[int, int], what: str) -> None:
     earliest, latest = window
     # Nearly always nothing is out of range: two passes in C tell.
     if not times or (min(times) >= earliest and max(times) <= latest):
         return
     prefix = "exemplar_" if what == "exemplar" else ""
-    _reject(
-        columns, rejections, [time < earliest for time in times], prefix + "too_old", f"{what} before {_text(earliest)}, kept no longer"
-    )
+    _reject(batch, name, [time < earliest for time in times], prefix + "too_old", f"{what} before {_text(earliest)}, kept no longer")
     times = [time for time in times if time >= earliest]
-    _reject(
-        columns, rejections, [time > latest for time in times], prefix + "too_far_ahead", f"{what} after {_text(latest)}; is a clock wrong?"
-    )
+    _reject(batch, name, [time > latest for time in times], prefix + "too_far_ahead", f"{what} after {_text(latest)}; is a clock wrong?")
 
 
 def _bounded_durations(batch: SpanBatch) -> None:
     pairs = zip(batch.start_time_unix_nano, batch.end_time_unix_nano, strict=True)
     beyond = [abs(end - start) > _MAX_DURATION_NS for start, end in pairs]
     if any(beyond):
-        _reject(batch, batch.rejections, beyond, "end_time_out_of_range", "span longer than 292 years")
+        _reject(batch, "", beyond, "end_time_out_of_range", "span longer than 292 years")
 
 
-def _reject(columns: Any, rejections: list[Rejection], out: Sequence[bool], reason: str, message: str) -> None:
-    count = sum(out)
-    if count:
-        rejections.append(Rejection(reason, message, count, _sample(columns, out.index(True))))
-        take(columns, [row for row, is_out in enumerate(out) if not is_out], _DICTIONARIES)
-
-
-def _sample(columns: Any, row: int) -> bytes:
-    """The first refused row as JSON, at most 4 KiB of it."""
-    found = {column.name: getattr(columns, column.name)[row] for column in fields(columns) if column.name not in _DICTIONARIES}
-    show: Callable[[object], str] = lambda value: value.hex() if isinstance(value, bytes) else str(value)  # noqa: E731
-    return json.dumps(found, default=show).encode()[:4096]
+def _reject(batch: Batch, name: str, out: Sequence[bool], reason: str, message: str) -> None:
+    """Take the rows of ``name`` (of :mod:`tidegauge.model.selecting`) that are ``out`` away; the first of a service is its sample."""
+    first: dict[str, int] = {}
+    items: Counter[str] = Counter()
+    for row, is_out in enumerate(out):
+        if is_out:
+            service = resource_of(batch, (name, row)).service_name
+            service = service if service in first or len(first) < _MOST_SERVICES else ""
+            first.setdefault(service, row)
+            items[service] += 1
+    batch.rejections += [
+        Rejection(reason, message, items[service], sample(batch, (name, row)), JSON_TYPE, service) for service, row in first.items()
+    ]
+    if first:
+        take(getattr(batch, name) if name else batch, [row for row, is_out in enumerate(out) if not is_out], _DICTIONARIES)
 
 
 def _nanoseconds(value: timedelta) -> int:
