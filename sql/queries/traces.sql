@@ -9,7 +9,7 @@ WHERE trace_id = %(trace_id)s AND tenant_id = %(tenant_id)s;
 -- name: trace_spans
 -- A trace's spans by start time; a span that was resent stands more than once, next to itself or not.
 SELECT
-    trace_id, span_id, parent_span_id, trace_state, flags, name, kind,
+    trace_id, span_id, parent_span_id, trace_state, flags, coalesce(full_name, name) AS name, kind,
     (extract(epoch FROM start_time) * 1000000)::bigint AS start_time_us, start_time_ns, duration_ns,
     status_code, status_message, attributes, dropped_attributes_count, events, dropped_events_count, links, dropped_links_count,
     original, resource_id, scope_id
@@ -30,7 +30,8 @@ SELECT
     (extract(epoch FROM s.start_time) * 1000000)::bigint AS start_time_us, s.start_time_ns, s.duration_ns
 FROM wanted w CROSS JOIN LATERAL (
     SELECT
-        t.start_time, t.start_time_ns, t.trace_id, t.span_id, t.parent_span_id, t.name, t.kind, t.status_code, t.status_message, t.duration_ns
+        t.start_time, t.start_time_ns, t.trace_id, t.span_id, t.parent_span_id, coalesce(t.full_name, t.name) AS name, t.kind,
+        t.status_code, t.status_message, t.duration_ns
     FROM tidegauge.traces t
     WHERE t.application_id = w.application_id AND t.tenant_id = %(tenant_id)s
         AND t.start_time >= %(start)s AND t.start_time < %(end)s
@@ -39,7 +40,7 @@ FROM wanted w CROSS JOIN LATERAL (
             OR (t.start_time, t.start_time_ns, t.trace_id, t.span_id)
                 < (%(before)s::timestamptz, %(before_ns)s::smallint, %(before_trace_id)s::uuid, %(before_span_id)s::bigint)
         )
-        AND (%(operation)s::text IS NULL OR t.name = %(operation)s)
+        AND (%(operation)s::text IS NULL OR coalesce(t.full_name, t.name) = %(operation)s)
         AND (%(kind)s::smallint IS NULL OR t.kind = %(kind)s)
         AND (%(status_code)s::smallint IS NULL OR t.status_code = %(status_code)s)
         AND (%(min_duration_ns)s::bigint IS NULL OR t.duration_ns >= %(min_duration_ns)s)

@@ -21,7 +21,7 @@ from tidegauge.storage.postgres.database import Database
 from tidegauge.storage.postgres.group import Group, Resource
 from tidegauge.storage.postgres.guards import Guard, too_many_resources, too_many_series, without
 from tidegauge.storage.postgres.idcache import MINUTE_NS, IdCache, Key
-from tidegauge.storage.postgres.span_names import Name, SpanNames
+from tidegauge.storage.postgres.span_names import SpanNames
 
 Metric: TypeAlias = tuple[int, str]
 """(application_id, metric_name)"""
@@ -41,7 +41,7 @@ class Interned:
     series: Sequence[int]
     epoch: int | None
     """The dictionaries' epoch that the ids are of; None where there are none."""
-    rollup_names: Sequence[Name] | None = None
+    rollup_names: Sequence[str] | None = None
     """The spans' names as rollups know them, where one differs from the span's own."""
 
 
@@ -161,8 +161,8 @@ class Dictionaries:
             names = self._names.rollup_names(batch, resources, other)
         return Interned(resources, scopes, (), epoch, names)
 
-    def _unknown_names(self, requests: Sequence[IngestRequest], group: Group, now_ns: int) -> dict[int, set[Name]]:
-        found: dict[int, set[Name]] = {}
+    def _unknown_names(self, requests: Sequence[IngestRequest], group: Group, now_ns: int) -> dict[int, set[str]]:
+        found: dict[int, set[str]] = {}
         for request in requests:
             if isinstance(request.batch, SpanBatch):
                 resources = group.resources.of(request.tenant_id, request.batch.resources)

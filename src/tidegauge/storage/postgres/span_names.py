@@ -16,7 +16,6 @@ from tidegauge.storage import sqlfiles
 from tidegauge.storage.postgres.idcache import next_due
 
 OTHER = "_other"
-Name = str | bytes
 Resources = Sequence[tuple[int, int]]
 """(resource_id, application_id) by the batch's own index"""
 _FULL_NS = 10_000_000_000
@@ -31,13 +30,13 @@ class SpanNames:
         self._limit = limit
         self._cache_limit = cache_limit
         self._sql = sqlfiles.queries("intern")
-        self._known: dict[int, dict[Name, int]] = {}
+        self._known: dict[int, dict[str, int]] = {}
         self._full: dict[int, int] = {}
-        self._due: set[tuple[int, Name]] = set()
+        self._due: set[tuple[int, str]] = set()
 
-    def unknown(self, batch: SpanBatch, resources: Resources, minute: int) -> dict[int, set[Name]]:
+    def unknown(self, batch: SpanBatch, resources: Resources, minute: int) -> dict[int, set[str]]:
         """Names by application that are not known here: to be fetched, or ``_other`` where the application is full."""
-        found: dict[int, set[Name]] = {}
+        found: dict[int, set[str]] = {}
         for application, names in _by_application(batch, resources).items():
             known = self._known.get(application)
             if known is None:
@@ -52,7 +51,7 @@ class SpanNames:
                 found[application] = missing
         return found
 
-    def to_fetch(self, unknown: Mapping[int, set[Name]], now_ns: int) -> dict[int, set[Name]]:
+    def to_fetch(self, unknown: Mapping[int, set[str]], now_ns: int) -> dict[int, set[str]]:
         """Those of the unknown names that the database has to be asked for."""
         wanted = {
             application: {name for name in names if len(name) <= _LONGEST}
@@ -61,7 +60,7 @@ class SpanNames:
         }
         return {application: names for application, names in wanted.items() if names}
 
-    async def fetch(self, connection: AsyncConnection, wanted: Mapping[int, set[Name]]) -> dict[int, tuple[set[Name], bool]]:
+    async def fetch(self, connection: AsyncConnection, wanted: Mapping[int, set[str]]) -> dict[int, tuple[set[str], bool]]:
         """All names of these applications with as many of the wanted ones as there is room for, and whether there was too little."""
         if not wanted:
             return {}
@@ -69,21 +68,18 @@ class SpanNames:
         cursor = await connection.execute(self._sql["span_names"], {"application_id": sorted(wanted)})
         for application, name, is_active in await cursor.fetchall():
             there[application][name] = is_active
-        found: dict[int, tuple[set[Name], bool]] = {}
+        found: dict[int, tuple[set[str], bool]] = {}
         new: list[tuple[int, str]] = []
         for application, names in sorted(wanted.items()):
             known = there[application]
-            missing = sorted({_text(name) for name in names}.difference(known))
+            missing = sorted(names.difference(known))
             if len(known) + len(missing) > self._limit:
                 await connection.execute(self._sql["forget_span_names"], {"application_id": application})
                 known = {name: True for name, is_active in known.items() if is_active}
-                missing = sorted({_text(name) for name in names}.difference(known))
+                missing = sorted(names.difference(known))
             room = max(self._limit - len(known), 0)
             new += [(application, name) for name in missing[:room]]
-            held: set[Name] = {*known, *missing[:room]}
-            if isinstance(next(iter(names)), bytes):
-                held = {_text(name).encode() for name in held}
-            found[application] = (held, len(missing) > room)
+            found[application] = ({*known, *missing[:room]}, len(missing) > room)
         await self.put(connection, new)
         return found
 
@@ -94,7 +90,7 @@ class SpanNames:
             columns = {"application_id": [each[0] for each in ordered], "name": [each[1] for each in ordered]}
             await connection.execute(self._sql["put_span_names"], columns)
 
-    def keep(self, found: Mapping[int, tuple[set[Name], bool]], now_ns: int, minute: int) -> None:
+    def keep(self, found: Mapping[int, tuple[set[str], bool]], now_ns: int, minute: int) -> None:
         """Remember what was fetched, once its transaction has committed."""
         for application, (names, is_full) in found.items():
             self._known[application] = {name: next_due(hash(name), minute) for name in names}
@@ -106,22 +102,20 @@ class SpanNames:
         if sum(map(len, self._known.values())) > self._cache_limit:
             self.clear()
 
-    def rollup_names(self, batch: SpanBatch, resources: Resources, other: Mapping[int, set[Name]]) -> Sequence[Name]:
+    def rollup_names(self, batch: SpanBatch, resources: Resources, other: Mapping[int, set[str]]) -> Sequence[str]:
         """The batch's names with ``_other`` in the place of these."""
-        names: Sequence[Name] = batch.name
-        stand_in: Name = OTHER.encode() if _is_bytes(batch) else OTHER
         applications = [application for _, application in resources]
-        nothing: set[Name] = set()
+        nothing: set[str] = set()
         return [
-            stand_in if name in other.get(applications[resource], nothing) else name
-            for resource, name in zip(batch.resource, names, strict=True)
+            OTHER if name in other.get(applications[resource], nothing) else name
+            for resource, name in zip(batch.resource, batch.name, strict=True)
         ]
 
     def due(self, most: int) -> list[tuple[int, str]]:
         """Take up to ``most`` names whose rows are due."""
         taken = list(islice(self._due, most))
         self._due.difference_update(taken)
-        return [(application, _text(name)) for application, name in taken]
+        return taken
 
     def clear(self) -> None:
         """Forget all."""
@@ -130,19 +124,11 @@ class SpanNames:
         self._due.clear()
 
 
-def _by_application(batch: SpanBatch, resources: Resources) -> dict[int, set[Name]]:
+def _by_application(batch: SpanBatch, resources: Resources) -> dict[int, set[str]]:
     # The hot path: two passes in C, whatever the number of spans.
     if len(resources) == 1:
         return {resources[0][1]: set(batch.name)}
-    found: dict[int, set[Name]] = {}
+    found: dict[int, set[str]] = {}
     for resource, name in set(zip(batch.resource, batch.name, strict=True)):
         found.setdefault(resources[resource][1], set()).add(name)
     return found
-
-
-def _is_bytes(batch: SpanBatch) -> bool:
-    return bool(batch.name) and isinstance(batch.name[0], bytes)
-
-
-def _text(name: Name) -> str:
-    return name.decode() if isinstance(name, bytes) else name
