@@ -40,7 +40,7 @@ FROM wanted w CROSS JOIN LATERAL (
             OR (t.start_time, t.start_time_ns, t.trace_id, t.span_id)
                 < (%(before)s::timestamptz, %(before_ns)s::smallint, %(before_trace_id)s::uuid, %(before_span_id)s::bigint)
         )
-        AND (%(operation)s::text IS NULL OR coalesce(t.full_name, t.name) = %(operation)s)
+        AND (%(operation)s::text IS NULL OR (t.name IN (%(operation)s, '_other') AND coalesce(t.full_name, t.name) = %(operation)s))
         AND (%(kind)s::smallint IS NULL OR t.kind = %(kind)s)
         AND (%(status_code)s::smallint IS NULL OR t.status_code = %(status_code)s)
         AND (%(min_duration_ns)s::bigint IS NULL OR t.duration_ns >= %(min_duration_ns)s)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 from google.protobuf.message import DecodeError, Message
@@ -29,6 +29,12 @@ from tidegauge.otlp.wire import LOG_RECORDS, METRICS, SPANS, Levels, parts, shap
 
 __all__ = ["Decoder", "Encoding"]
 Request = TypeVar("Request", bound=Message)
+_ITEMS: Mapping[type[Message], str] = {
+    ExportTraceServiceRequest: "Span",
+    ExportMetricsServiceRequest: "Metric",
+    ExportLogsServiceRequest: "LogRecord",
+}
+_REPLACED = "strings that are not UTF-8 are stored with U+FFFD in the place of what cannot be read"
 
 
 class Decoder:
@@ -124,7 +130,10 @@ class Decoder:
             # Made anew each time: it takes half a millisecond, and kept it makes all messages slower.
             request, changed = Repair(type_).read(part)
             sent.update(changed)
-            rejections.add("invalid_text", "strings that are not UTF-8 are stored with U+FFFD in the place of what cannot be read", part, 0)
+            rejections.service = ""
+            # The first item that was changed; none was where it is its resource or scope.
+            sample, sample_type = next(((item, _ITEMS[type_]) for item in changed.values()), (part, type_.DESCRIPTOR.name))
+            rejections.add("invalid_text", _REPLACED, sample, 0, sample_type)
             return request
 
 

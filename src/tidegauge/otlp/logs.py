@@ -41,6 +41,7 @@ def decode_logs(
     ordinal = 0
     for resource_logs in chain.from_iterable(request.resource_logs for request in requests):
         resource = origins.resource(resource_logs.resource, resource_logs.schema_url)
+        rejections.service = origins.resources[resource].service_name
         for scope_logs in resource_logs.scope_logs:
             before = len(rows)
             for first in range(0, len(scope_logs.log_records), CHUNK):

@@ -40,6 +40,7 @@ class _MetricDecoder:
     def decode(self, requests: Iterable[ExportMetricsServiceRequest]) -> MetricBatch:
         for resource_metrics in chain.from_iterable(request.resource_metrics for request in requests):
             resource = self._origins.resource(resource_metrics.resource, resource_metrics.schema_url)
+            self._rejections.service = self._origins.resources[resource].service_name
             for scope_metrics in resource_metrics.scope_metrics:
                 scope = self._origins.scope(scope_metrics.scope, scope_metrics.schema_url)
                 for metric in scope_metrics.metrics:

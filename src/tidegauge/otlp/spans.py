@@ -30,6 +30,7 @@ def decode_spans(
     for message, lean in parts:
         for resource_spans, lean_resource in zip(message.resource_spans, lean.items, strict=True):
             resource = origins.resource(resource_spans.resource, resource_spans.schema_url)
+            rejections.service = origins.resources[resource].service_name
             for scope_spans, lean_scope in zip(resource_spans.scope_spans, lean_resource.items, strict=True):
                 scope = origins.scope(scope_spans.scope, scope_spans.schema_url)
                 before = len(batch)
