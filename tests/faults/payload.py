@@ -58,10 +58,10 @@ def service(exporter: int) -> str:
     return f"faults-{exporter}"
 
 
-def build(chance: random.Random, exporter: int, sequence: int, first: int, *, as_json: bool) -> Request:
-    """An exporter's request number ``sequence`` with items from number ``first`` on."""
+def build(chance: random.Random, exporter: int, sequence: int, first: int, *, as_json: bool = False, bad_share: float = 0.1) -> Request:
+    """An exporter's request number ``sequence`` with items from number ``first`` on; one in so many has a bad one as well."""
     signal = SIGNALS[sequence % len(SIGNALS)]
-    count, bad = chance.randint(1, 40), int(chance.random() < 0.1)
+    count, bad = chance.randint(1, 40), int(chance.random() < bad_share)
     resource = _resource(exporter, sequence // _REQUESTS_PER_RESOURCE)
     message = {"traces": _traces, "metrics": _metrics, "logs": _logs}[signal](resource, range(first, first + count), bad)
     body = _json(message) if as_json else message.SerializeToString()
