@@ -1,117 +1,78 @@
-"""How many spans a second `tidegauge up` accepts, end to end: acknowledged after commit, on the embedded database."""
+"""Ingest end to end: requests acknowledged after commit, beside ready-made COPY of the same rows into the same table, in turns."""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
-import http.client
-import json
-import os
-import signal
-import subprocess
 import sys
-import tempfile
-import threading
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from urllib.parse import urlsplit
 
-import psycopg
+from benchmarks import client, databases, product, usage
+from benchmarks.bare import BareCopy, Written
+from benchmarks.client import Clients, Load, Sent
+from benchmarks.product import Product
+from benchmarks.report import Report, arguments, signal_of
+from benchmarks.turns import DATABASE, Turns
+from tidegauge.model.batch import Signal
 
-from benchmarks.payload import stamped, template
-
-_HEADERS = {"Content-Type": "application/x-protobuf"}
 _WARM_UP_SECONDS = 2.0
 
 
-@dataclass
-class _Sent:
-    """What one connection did after the warm-up."""
-
-    latencies: list[float] = field(default_factory=list)
-    refused: int = 0
-    stored: int = 0
-    """requests answered with 200, warm-up included"""
-
-
-@contextlib.contextmanager
-def _running() -> Iterator[dict[str, str]]:
-    """`tidegauge up` on a new database; yields what it prints with --json."""
-    ours = ("TIDEGAUGE_", "DATABASE_URL", "ELASTICSEARCH_URL", "REDIS_URL")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    with tempfile.TemporaryDirectory(prefix="tidegauge-bench-") as folder:
-        command = [sys.executable, "-m", "tidegauge.cli.main", "up", "--json", "--data", str(Path(folder, "data"))]
-        with (
-            Path(folder, "log").open("w+") as log,
-            subprocess.Popen(
-                [*command, "--api", "127.0.0.1:0", "--otlp", "127.0.0.1:0"],
-                stdout=subprocess.PIPE, stderr=log, text=True, env=environment, cwd=folder,
-            ) as process,
-        ):  # fmt: skip
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            if not line:
-                log.seek(0)
-                sys.exit(log.read())
-            try:
-                yield json.loads(line)
-            finally:
-                process.send_signal(signal.SIGINT)
-                process.wait(30)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command line."""
+    arguments(parser, "signal", "items", "url", "rounds", "group", "rows")
+    parser.add_argument("--seconds", type=float, default=4, help="of sending in a round (4)")
+    parser.add_argument("--connections", type=int, default=16, help="with one request under way on each (16)")
+    parser.add_argument("--transport", choices=["http", "grpc"], default="http")
+    parser.add_argument("--workers", type=int, default=1, help="of the product (1)")
 
 
-def _send(address: str, body: bytes, begin: float, end: float, sent: _Sent) -> None:
-    connection = http.client.HTTPConnection(address, timeout=60)
-    while (before := time.perf_counter()) < end:
-        connection.request("POST", "/v1/traces", stamped(body), _HEADERS)
-        response = connection.getresponse()
-        response.read()
-        sent.stored += response.status == 200
-        if before < begin:
-            continue
-        if response.status == 200:
-            sent.latencies.append(time.perf_counter() - before)
-        else:
-            sent.refused += 1
-    connection.close()
+def measure(options: argparse.Namespace) -> Report:
+    """Alternate COPY and product for some rounds. Ends the program where the database does not hold exactly what was acknowledged."""
+    with contextlib.ExitStack() as stack:
+        url = stack.enter_context(databases.scratch(options.url)) if options.url else None
+        place = stack.enter_context(product.running(url, options.workers))
+        what = signal_of(options.signal)
+        address = place.http if options.transport == "http" else place.grpc
+        load = Load(address, options.transport, what, options.items, options.connections)
+        sender = stack.enter_context(client.clients(load))
+        return _measured(options, place, what, sender, embedded=url is None)
 
 
-def measure(spans: int, connections: int, seconds: float) -> list[tuple[str, str]]:
-    """Rows of (what, figure). Ends the program where the database does not hold exactly what was acknowledged."""
-    body = template(spans)
-    with _running() as places:
-        address = urlsplit(places["otlp_http"]).netloc
-        begin = time.perf_counter() + _WARM_UP_SECONDS
-        sent = [_Sent() for _ in range(connections)]
-        threads = [threading.Thread(target=_send, args=(address, body, begin, begin + seconds, each)) for each in sent]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        taken = time.perf_counter() - begin
-        stored = _stored(places["reader_dsn"])
-    acknowledged = sum(each.stored for each in sent) * spans
-    if stored != acknowledged:
-        sys.exit(f"{acknowledged} spans were acknowledged, {stored} are stored")
-    latencies = sorted(latency for each in sent for latency in each.latencies)
-    if not latencies:
-        sys.exit("no request was accepted")
-    return [
-        (
-            "requests",
-            f"{spans} spans, {len(body):,} bytes, {connections} connections, {taken:.1f} s after {_WARM_UP_SECONDS:.0f} s of warm-up",
-        ),
-        ("accepted", f"{len(latencies) * spans / taken:,.0f} spans a second"),
-        ("answer after, median", f"{latencies[len(latencies) // 2] * 1000:.0f} ms"),
-        ("answer after, 99 of 100", f"{latencies[len(latencies) * 99 // 100] * 1000:.0f} ms"),
-        ("refused requests", str(sum(each.refused for each in sent))),
-        ("acknowledged = stored", f"{stored:,} spans"),
-    ]
+def _measured(options: argparse.Namespace, place: Product, what: Signal, sender: Clients, *, embedded: bool) -> Report:
+    with databases.connect(place.dsn) as connection:
+        sent = [sender.send(_WARM_UP_SECONDS)]
+        bare = BareCopy(connection, what, options.rows, options.group * options.items)
+        if not bare.rows:
+            sys.exit(f"only {bare.count()} rows were stored in {_WARM_UP_SECONDS:.0f} s: too few for a group, give a smaller --group")
+        python, node = usage.product(place.pid)
+        processes = {"product": python, DATABASE: node or usage.database(connection)}
+        turns = Turns(bare, lambda: processes)
+
+        def send() -> Written:
+            sent.append(sender.send(options.seconds))
+            return Written(len(sent[-1].latencies) * options.items, sent[-1].taken)
+
+        turns.run(options.rounds, lambda: send)
+        accepted = sum(len(each.latencies) for each in sent) * options.items
+        stored = bare.count() - turns.copied_rows
+    if stored != accepted:
+        sys.exit(f"{accepted:,} items were acknowledged, {stored:,} are stored")
+    report = Report(
+        f"ingest of {options.signal} over {options.transport}, {options.workers} worker(s)",
+        f"{databases.machine(place.dsn, embedded=embedded)}\n"
+        f"requests of {options.items} items, {options.connections} connections, {options.rounds} rounds of {options.seconds:g} s; "
+        f"COPY of {bare.rows:,} rows, {options.group} requests a transaction, before each",
+    )
+    turns.tell(report, "acknowledged")
+    _tell_client(report, sent[1:][turns.counted_rounds], options.items)
+    report.add("acknowledged = stored", f"{stored:,} items")
+    return report
 
 
-def _stored(dsn: str) -> int:
-    with psycopg.connect(dsn, prepare_threshold=None, autocommit=True) as connection:
-        row = connection.execute("SELECT count(*) FROM analytics.traces WHERE application = 'bench'").fetchone()
-    assert row is not None
-    return int(row[0])
+def _tell_client(report: Report, rounds: list[Sent], items: int) -> None:
+    total = Sent()
+    for sent in rounds:
+        total.add(sent)
+    report.add("CPU: client", f"{total.cpu / (len(total.latencies) * items) * 1e6:.1f} µs an item")
+    report.add("answer after, median and 99 of 100", f"{total.quantile(0.5) * 1000:.0f} ms, {total.quantile(0.99) * 1000:.0f} ms")
+    report.add("refused requests", str(total.refused))
