@@ -23,13 +23,17 @@ class Product:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.log = folder / "server.log"
-        self._ports = _free_ports(2)
+        self._ports = _free_ports(3)
         self._process: subprocess.Popen[bytes] | None = None
         self._places: dict[str, str] = {}
 
     @property
     def otlp_url(self) -> str:
         return f"http://127.0.0.1:{self._ports[0]}"
+
+    @property
+    def grpc_url(self) -> str:
+        return f"http://127.0.0.1:{self._ports[2]}"
 
     @property
     def api_url(self) -> str:
@@ -60,7 +64,7 @@ class Product:
                     *(sys.executable, "-m", "tidegauge.cli.main", "up", "--json"),
                     *("--data", str(self.folder / "data")),
                     *("--otlp", f"127.0.0.1:{self._ports[0]}", "--api", f"127.0.0.1:{self._ports[1]}"),
-                    *("--otlp-grpc", "127.0.0.1:0"),
+                    *("--otlp-grpc", f"127.0.0.1:{self._ports[2]}"),
                 ],
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -16,6 +16,7 @@ def command(product, *arguments: str) -> dict[str, Any]:
     """How the simulator is called with the settings of the product, as in a second shell."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("TIDEGAUGE_", "OTEL_", "DATABASE_"))}
     environment["TIDEGAUGE_OTLP_LISTEN"] = product.otlp_url.removeprefix("http://")
+    environment["TIDEGAUGE_OTLP_GRPC_LISTEN"] = product.grpc_url.removeprefix("http://")
     environment["TIDEGAUGE_EMBEDDED_DATA_DIR"] = str(product.folder / "data")
     return {"args": [sys.executable, "-m", "tidegauge.cli.main", "simulate", *arguments], "env": environment, "cwd": product.folder}
 
@@ -47,6 +48,15 @@ def test_what_was_accepted_is_what_the_reader_counts(product, summary) -> None:
         for what, view in (("spans", "traces"), ("logs", "logs"), ("metric_points", "metrics"))
     }
     assert stored == summary["accepted"]
+
+
+def test_grpc_is_a_protocol_of_it(product) -> None:
+    before = product.query("SELECT count(*) AS count FROM traces")[0]["count"]
+    done = run(product, "--duration", "1s", "--protocol", "grpc", "--json")
+    assert done.returncode == 0, done.stderr + done.stdout
+    accepted = json.loads(done.stdout)["accepted"]
+    assert accepted["spans"] > 0
+    assert product.query("SELECT count(*) AS count FROM traces")[0]["count"] == before + accepted["spans"]
 
 
 def test_the_rollups_show_the_shop_with_names_and_labels(product, summary) -> None:

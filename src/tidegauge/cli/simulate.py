@@ -35,9 +35,9 @@ def simulate(
     concurrency: Annotated[int, typer.Option(min=1, max=64, help="Exports at a time.")] = 5,
     backfill: Annotated[str, typer.Option(help="Fill this much history first, like 7d, so that rollups show something.")] = "0",
     seed: Annotated[int | None, typer.Option(min=0, help="The same seed gives the same ids and values. Default: a new one.")] = None,
-    endpoint: Annotated[str | None, typer.Option(help="OTLP/HTTP base address. Default: this machine, at the port set for OTLP.")] = None,
+    endpoint: Annotated[str | None, typer.Option(help="OTLP base address. Default: this machine, at the port set for OTLP.")] = None,
     token: Annotated[str | None, typer.Option(help="API token. Default: TIDEGAUGE_API_TOKEN.")] = None,
-    protocol: Annotated[str, typer.Option(help="http/protobuf or http/json.")] = "http/protobuf",
+    protocol: Annotated[str, typer.Option(help="http/protobuf, http/json or grpc.")] = "http/protobuf",
     malformed_otlp: Annotated[bool, typer.Option("--malformed-otlp", help="Also send broken OTLP, which must be refused.")] = False,
     wait: Annotated[str, typer.Option(help="How long to wait for the endpoint to come up.")] = "10s",
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
@@ -52,6 +52,7 @@ def simulate(
       tidegauge simulate --backfill 7d --duration 30s
       tidegauge simulate --seed 7 --rate 100 --forever
       tidegauge simulate --endpoint http://collector:4318 --json
+      tidegauge simulate --protocol grpc
     """  # noqa: D301 (\b keeps Click from joining the lines)
     settings = load()
     try:
@@ -68,8 +69,11 @@ def simulate(
         concurrency=concurrency,
     )
     _check(options, settings)
+    if malformed_otlp and protocol == "grpc":
+        raise ConfigurationError("--malformed-otlp is sent over HTTP", hint="leave --protocol away")
+    default_endpoint = _default_endpoint(settings, protocol)
     known_token = settings.api.token.get_secret_value() if settings.api.token else None
-    target = Target(endpoint or _default_endpoint(settings), token or known_token, protocol, _seconds("wait", wait))
+    target = Target(endpoint or default_endpoint, token or known_token, protocol, _seconds("wait", wait))
     with _stop_on_signals() as stop, progress_on(Console(stderr=True)) as progress:
         summary = run(
             target,
@@ -79,7 +83,7 @@ def simulate(
             stop=stop,
             on_progress=progress.show,
             # Another address is another store: the database at hand has nothing to refresh then.
-            refresh=_refresher(settings) if target.endpoint == _default_endpoint(settings) else None,
+            refresh=_refresher(settings) if target.endpoint == default_endpoint else None,
         )
     if as_json:
         typer.echo(json.dumps(summary.as_dict(), indent=2))
@@ -115,8 +119,8 @@ def _spans_kept(settings: Settings) -> float:
     return min(spans, logs).total_seconds()
 
 
-def _default_endpoint(settings: Settings) -> str:
-    listen = settings.otlp.listen
+def _default_endpoint(settings: Settings, protocol: str) -> str:
+    listen = settings.otlp.grpc_listen if protocol == "grpc" else settings.otlp.listen
     host = "127.0.0.1" if listen.host in {"0.0.0.0", "::"} else listen.host  # noqa: S104 (an address to call, not to listen on)
     return f"http://[{host}]:{listen.port}" if ":" in host else f"http://{host}:{listen.port}"
 

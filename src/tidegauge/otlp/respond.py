@@ -56,10 +56,15 @@ def error_status(error: TidegaugeError) -> Status:
         bad.field_violations.add(field=error.parameter or "", description=status.message)
         status.details.add().Pack(bad)
     if isinstance(error, RetryableError):
-        retry = RetryInfo()
-        retry.retry_delay.FromNanoseconds(round(error.retry_after_seconds * 1e9))
-        status.details.add().Pack(retry)
+        status.details.add().Pack(retry_info(error))
     return status
+
+
+def retry_info(error: RetryableError) -> RetryInfo:
+    """google.rpc.RetryInfo: when to come back."""
+    retry = RetryInfo()
+    retry.retry_delay.FromNanoseconds(round(error.retry_after_seconds * 1e9))
+    return retry
 
 
 def _shortened(text: str, limit: int) -> str:

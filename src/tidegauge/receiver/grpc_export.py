@@ -14,7 +14,7 @@ from typing import Any
 
 import grpc  # type: ignore[import-untyped]
 
-from tidegauge.errors import InvalidArgument, Overloaded, RequestTimeout, TidegaugeError
+from tidegauge.errors import InvalidArgument, Overloaded, RequestTimeout, RetryableError, TidegaugeError
 from tidegauge.ingest.admission import Share
 from tidegauge.ingest.ingestor import Ingestor, Received
 from tidegauge.model.batch import Signal
@@ -142,4 +142,8 @@ async def refuse(context: grpc.aio.ServicerContext, error: TidegaugeError) -> No
     Does not return: gRPC raises what it ends the call with.
     """
     status = respond.error_status(error)
-    await context.abort(_CODES[status.code], status.message, (("grpc-status-details-bin", status.SerializeToString()),))
+    trailers = [("grpc-status-details-bin", status.SerializeToString())]
+    if isinstance(error, RetryableError):
+        # The SDK for Python looks for it here alone.
+        trailers.append(("google.rpc.retryinfo-bin", respond.retry_info(error).SerializeToString()))
+    await context.abort(_CODES[status.code], status.message, tuple(trailers))

@@ -1,7 +1,7 @@
 """The SDK's own OTLP exporters, and an account of what became of every item.
 
 The SDK tells SUCCESS or FAILURE and hides the rest, partial_success included. So the HTTP session under each protobuf exporter is watched:
-it keeps the last answer's status, message and number of rejected items.
+it keeps the last answer's status, message and number of rejected items. Of the others' exporters only the result is known.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from tidegauge.errors import ConfigurationError
 from tidegauge.simulate.report import Signal
 
 JSON_PACKAGE = "opentelemetry-exporter-otlp-json-http"
-PROTOCOLS = ("http/protobuf", "http/json")
+GRPC_PACKAGE = "opentelemetry-exporter-otlp-proto-grpc"
+PROTOCOLS = ("http/protobuf", "http/json", "grpc")
 _MAX_ITEMS = 512  # the SDK's batch processors send no more at once
 
 
@@ -178,7 +179,7 @@ def _scoped(scopes: Mapping[InstrumentationScope, list[Metric]]) -> list[ScopeMe
 
 
 def make_outlet(endpoint: str, headers: Mapping[str, str], protocol: str, timeout_seconds: float, account: Account) -> Outlet:
-    """The exporters of one service for an OTLP/HTTP base address.
+    """The exporters of one service for a base address of OTLP/HTTP, or the address of OTLP/gRPC.
 
     Raises:
         ConfigurationError: the protocol is unknown, or the package for it is missing.
@@ -186,8 +187,10 @@ def make_outlet(endpoint: str, headers: Mapping[str, str], protocol: str, timeou
     """
     if protocol == "http/json":
         return Outlet({s: (e, None) for s, e in _json_exporters(endpoint, headers, timeout_seconds).items()}, account)
+    if protocol == "grpc":
+        return Outlet({s: (e, None) for s, e in _grpc_exporters(endpoint, headers, timeout_seconds).items()}, account)
     if protocol != "http/protobuf":
-        raise ConfigurationError(f"{protocol} is not a protocol of the simulator", hint=f"it knows {' and '.join(PROTOCOLS)}")
+        raise ConfigurationError(f"{protocol} is not a protocol of the simulator", hint=f"it knows {', '.join(PROTOCOLS)}")
     common: dict[str, Any] = {"headers": dict(headers), "timeout": timeout_seconds, "compression": Compression.Gzip}
     watches = {signal: Watch() for signal in Signal}
     exporters: dict[Signal, Any] = {
@@ -209,6 +212,30 @@ def _json_exporters(endpoint: str, headers: Mapping[str, str], timeout_seconds: 
         Signal.SPANS: package.OTLPSpanExporter(f"{endpoint}/v1/traces", **common),
         Signal.LOGS: logs.OTLPLogExporter(f"{endpoint}/v1/logs", **common),
         Signal.POINTS: package.OTLPMetricExporter(f"{endpoint}/v1/metrics", **common),
+    }
+
+
+def _grpc_exporters(endpoint: str, headers: Mapping[str, str], timeout_seconds: float) -> dict[Signal, Any]:
+    package = "opentelemetry.exporter.otlp.proto.grpc"
+    try:
+        compression = import_module("grpc").Compression.Gzip
+        modules = {each: import_module(f"{package}.{each}") for each in ("trace_exporter", "_log_exporter", "metric_exporter")}
+    except ImportError as error:
+        raise ConfigurationError("grpc needs one more package", hint=f"pip install {GRPC_PACKAGE}") from error
+    common: dict[str, Any] = {
+        "endpoint": endpoint,
+        "insecure": not endpoint.startswith("https:"),
+        # Names in gRPC's metadata are lower-case.
+        "headers": {name.lower(): value for name, value in headers.items()},
+        "timeout": timeout_seconds,
+        "compression": compression,
+        # As above: the environment's proxies are not for this.
+        "channel_options": (("grpc.enable_http_proxy", 0),),
+    }
+    return {
+        Signal.SPANS: modules["trace_exporter"].OTLPSpanExporter(**common),
+        Signal.LOGS: modules["_log_exporter"].OTLPLogExporter(**common),
+        Signal.POINTS: modules["metric_exporter"].OTLPMetricExporter(**common),
     }
 
 

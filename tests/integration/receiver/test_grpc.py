@@ -16,12 +16,15 @@ from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import LogsServiceStub
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import MetricsServiceStub
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from tests.integration.receiver.conftest import ANYWHERE, LIMIT
 from tests.servers.memory import NOW, MemoryStore, ingestor, writing
@@ -175,6 +178,23 @@ async def test_while_the_store_is_away_clients_are_told_to_come_back(channel: gr
     with fails(grpc.StatusCode.UNAVAILABLE) as caught:
         await TraceServiceStub(channel).Export(spans(1))
     assert (caught.value.details(), retry_seconds(caught.value)) == ("the database is away", 2.5)
+
+
+async def test_an_exporter_comes_back_when_it_is_told_to(port: int, store: MemoryStore, caplog: pytest.LogCaptureFixture) -> None:
+    """The SDK's exporter for Python, with its own retry."""
+    store.failure = Unavailable("the database is away", retry_after_seconds=0.25)
+    caplog.set_level("WARNING", "opentelemetry")
+    provider = TracerProvider(shutdown_on_exit=False)
+    exporter = OTLPSpanExporter(f"http://127.0.0.1:{port}", insecure=True, timeout=20)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    span = provider.get_tracer("t").start_span("s", start_time=NOW)
+    sending = asyncio.ensure_future(asyncio.to_thread(span.end, NOW + 1))
+    await condition(lambda: caplog.records)
+    store.failure = None
+    await sending
+    await asyncio.to_thread(provider.shutdown)
+    assert {"retrying in 0.25s" in record.getMessage() for record in caplog.records} == {True}
+    assert [len(request.batch) for request in store.requests] == [1]
 
 
 async def test_overload_is_unavailable_with_a_time_to_come_back(channel: grpc.aio.Channel, store: MemoryStore, writer: Writer) -> None:

@@ -31,7 +31,8 @@ def _invoke():
         (["--backfill", "400d"], "--backfill goes back further than metrics are kept"),
         (["--endpoint", "localhost:4318"], "--endpoint=localhost:4318"),
         (["--endpoint", "http://localhost:port"], "expected an address"),
-        (["--protocol", "grpc"], "grpc is not a protocol"),
+        (["--protocol", "thrift"], "thrift is not a protocol"),
+        (["--protocol", "grpc", "--malformed-otlp"], "--malformed-otlp is sent over HTTP"),
     ],
 )
 def test_what_cannot_be_is_said(invoke, arguments, message) -> None:

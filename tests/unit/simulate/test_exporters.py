@@ -85,8 +85,8 @@ def test_failures_are_counted_by_reason(reply: requests.Response | None, reason:
 
 
 def test_an_unknown_protocol_is_named() -> None:
-    with pytest.raises(ConfigurationError, match=r"grpc.*http/protobuf and http/json"):
-        make_outlet("http://localhost:4318", {}, "grpc", 1, Account())
+    with pytest.raises(ConfigurationError, match=r"thrift.*http/protobuf, http/json, grpc"):
+        make_outlet("http://localhost:4318", {}, "thrift", 1, Account())
 
 
 def test_every_point_of_several_collections_is_encoded() -> None:
