@@ -18,10 +18,10 @@ from tidegauge.storage.interface import IngestRequest
 from tidegauge.storage.postgres.idcache import Key
 
 K = TypeVar("K", bound=Hashable)
-# How long a count is believed. A key that is full costs no count for so long; one that has room may fill a quarter of it: four writers
+# How long a count is believed. A key that is full costs no count for so long; one that has room may fill a quarter of it: four processes
 # that do not see one another's rows do not exceed the limit by that.
 _VALID_NS = 10_000_000_000
-_NEAR = 10
+_SHARES = 4
 _MOST_KEYS = 100_000
 _MOST_REJECTIONS = 100
 _NAME_LENGTH = 200
@@ -69,8 +69,8 @@ class Guard(Generic[K]):
         spare = room - granted
         if rows > granted:
             self._left[key] = (0, now_ns + _VALID_NS)
-        elif spare > self.limit // _NEAR and spare >= 4:
-            self._left[key] = (spare // 4, now_ns + _VALID_NS)
+        elif spare >= _SHARES:
+            self._left[key] = (spare // _SHARES, now_ns + _VALID_NS)
         else:
             self._left.pop(key, None)
         return granted
