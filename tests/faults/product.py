@@ -30,14 +30,17 @@ class Family:
 
 
 class Product:
-    """``tidegauge up`` in a folder, on the same ports at every start. ``url`` names a server; without it the database is embedded."""
+    """``tidegauge up`` in a folder, on the same ports at every start.
 
-    def __init__(self, folder: Path, *, workers: int, url: str | None = None) -> None:
+    ``url`` names a server; without it the database is embedded. ``settings`` are variables of its environment.
+    """
+
+    def __init__(self, folder: Path, *, workers: int, url: str | None = None, settings: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self.log = folder / "product.log"
         self.starts = 0
         self._url = url
-        self._workers = workers
+        self._settings = {"TIDEGAUGE_SERVE_WORKERS": str(workers), **(settings or {})}
         self._ports = _free_ports(3)
         self._process: subprocess.Popen[bytes] | None = None
         self._places: Mapping[str, Any] = {}
@@ -94,7 +97,7 @@ class Product:
         assert not self.is_running
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("TIDEGAUGE_", "OTEL_"))}
         environment.pop("DATABASE_URL", None)
-        environment["TIDEGAUGE_SERVE_WORKERS"] = str(self._workers)
+        environment |= self._settings
         environment["TIDEGAUGE_OTLP_GRPC_LISTEN"] = f"127.0.0.1:{self._ports[2]}"
         if self._url is not None:
             environment["DATABASE_URL"] = self._url
@@ -145,7 +148,7 @@ class Product:
     def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Rows as the owner sees them."""
         with psycopg.connect(self.owner_dsn, prepare_threshold=None, autocommit=True) as connection:
-            return connection.execute(sql, parameters or None).fetchall()  # type: ignore[arg-type]
+            return connection.execute(sql, parameters or None).fetchall()
 
     def _listen(self, process: subprocess.Popen[bytes], ready: threading.Event) -> None:
         assert process.stdout is not None

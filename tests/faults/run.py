@@ -69,13 +69,13 @@ def run(plan: Plan, folder: Path, say: Callable[[str], None] = print) -> Report:
     product, book = Product(folder, workers=plan.workers, url=plan.url), Book()
     try:
         product.until_ready()
-        exporters = list(_exporters(plan, product, book, chance))
-        for exporter in exporters:
+        sending = list(exporters(plan, product, book, chance))
+        for exporter in sending:
             exporter.start()
         killer = Killer(product, book, random.Random(chance.random()), plan.server, say)
         report = Report(plan, book, killer.done, 0, 0)
         _harm(plan, killer, report)
-        _finish(killer, exporters)
+        _finish(killer, sending)
         report.starts = product.starts
         report.found = audit(product, book)
         if code := product.terminate():
@@ -86,7 +86,8 @@ def run(plan: Plan, folder: Path, say: Callable[[str], None] = print) -> Report:
     return report
 
 
-def _exporters(plan: Plan, product: Product, book: Book, chance: random.Random) -> Iterator[Exporter]:
+def exporters(plan: Plan, product: Product, book: Book, chance: random.Random) -> Iterator[Exporter]:
+    """Eight, two of each way to send; not started yet."""
     for number in range(EXPORTERS):
         as_json, connect = _transport(number, product)
         own = random.Random(chance.random())
@@ -117,12 +118,12 @@ def _harm(plan: Plan, killer: Killer, report: Report) -> None:
     report.seconds = time.monotonic() - began
 
 
-def _finish(killer: Killer, exporters: list[Exporter]) -> None:
+def _finish(killer: Killer, sending: list[Exporter]) -> None:
     """Let the exporters come to their ends, and have the audit read from a database that was killed and opened again."""
     killer.until_recovered()
-    for exporter in exporters:
+    for exporter in sending:
         exporter.finish(_GIVE_UP_SECONDS)
-    for exporter in exporters:
+    for exporter in sending:
         exporter.join(_GIVE_UP_SECONDS + 60)
         if exporter.is_alive():
             killer.book.fault(f"{exporter.name} still waits for an answer")
