@@ -228,7 +228,7 @@ def _number(raw: bytes, place: int, kind: int) -> bytes | None:
         if size == 3 and raw[place + 1] > 127:
             return b"%d" % (raw[place + 1] & 127 | raw[place + 2] << 7)
         number = shift = last = 0
-        for last, byte in enumerate(raw[place + 1 :], 2):
+        for last, byte in enumerate(raw[place + 1 :], 2):  # noqa: B007 (where it ended is asked below)
             number |= (byte & 127) << shift
             shift += 7
             if byte < 128:

@@ -2,8 +2,8 @@
 
 A field that holds a message is, on the wire, a field of bytes (https://protobuf.dev/programming-guides/encoding/#length-types). Where
 the twins say bytes, protobuf makes one object of an attribute rather than four, and what recurs can be recognised without being read. A
-twin has only what every item is asked for; what few items have stands in a oneof, ``other``: one question tells that an item has none of it.
-Such an item is read from its official message.
+twin has only what every item is asked for; what few items have stands in a oneof, ``other``: one question tells that an item has none
+of it. An item that has any is read from its official message.
 
 A twin checks nothing inside of what it holds as bytes. It is for bodies that the official message has been read from already.
 """
@@ -11,6 +11,7 @@ A twin checks nothing inside of what it holds as bytes. It is for bodies that th
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto

@@ -14,7 +14,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from tidegauge.model.batch import SpanBatch
 from tidegauge.otlp.attributes import AttributeCache, total_bytes
 from tidegauge.otlp.budget import SPAN_BYTES, Budget
-from tidegauge.otlp.items import CHUNK, Part, chunks, originals
+from tidegauge.otlp.items import Part, chunks, originals
 from tidegauge.otlp.limits import INT16_MAX, TIME_END, ZERO_SPAN_ID, ZERO_TRACE_ID, valid_span_id, valid_trace_id
 from tidegauge.otlp.origins import Origins
 from tidegauge.otlp.rejections import Rejections
@@ -79,11 +79,11 @@ class _SpanDecoder:
         attributes = self._cache.objects([span.attributes for span in spans])
         batch.attributes += attributes  # type: ignore[arg-type]
         for numbers in (batch.status_code, batch.dropped_attributes_count, batch.dropped_events_count, batch.dropped_links_count):
-            numbers += [0] * count
+            numbers.extend([0] * count)
         for texts in (batch.status_message, batch.trace_state):
-            texts += [""] * count
+            texts.extend([""] * count)
         for nullable in (batch.events, batch.links, batch.original):
-            nullable += [None] * count
+            nullable.extend([None] * count)
         columns = JsonColumns()
         for row in self._odd_rows(spans, first):
             self._complete(first + row, messages[places[row]], columns)

@@ -121,27 +121,28 @@ SPANS = columns(
 RESOURCES, SCOPES = [(7, 70), (8, 80)], [5, 6]
 
 
-@given(SPANS, st.integers(0, 2**15 - 1))
-def test_spans(batch: SpanBatch, tenant: int) -> None:
+@given(SPANS, st.integers(0, 2**15 - 1), st.booleans())
+def test_spans(batch: SpanBatch, tenant: int, with_rollup_names: bool) -> None:
     i, t = integer, bytes.decode
+    rollup_names = ["_other" if row % 2 else name for row, name in enumerate(batch.name)] if with_rollup_names else batch.name
     found = read_rows(
-        copy.spans(batch, tenant, RESOURCES, SCOPES),
-        microseconds, i, bytes, bytes, bytes, i, i, i, i, i, i, i, i, i, i, i, t, t, t, jsonb, jsonb, jsonb, bytes,
+        copy.spans(batch, tenant, RESOURCES, SCOPES, rollup_names if with_rollup_names else None),
+        i, i, i, i, t, microseconds, i, i, i, i, i, bytes, bytes, bytes, jsonb, t, t, i, i, i, jsonb, jsonb, t, bytes,
     )  # fmt: skip
     assert found == [
         (
-            start // 1000, end - start, trace_id, span_id, parent, RESOURCES[resource][1], RESOURCES[resource][0], SCOPES[scope], flags,
-            dropped_attributes, dropped_events, dropped_links, tenant, start % 1000, kind, status, name, message, state, attributes,
-            events, links, original,
+            RESOURCES[resource][1], RESOURCES[resource][0], SCOPES[scope], tenant, shown, start // 1000, end - start, start % 1000, kind,
+            status, flags, trace_id, span_id, parent, attributes, message, state, dropped_attributes, dropped_events, dropped_links,
+            events, links, None if shown == name else name, original,
         )
         for (
             start, end, trace_id, span_id, parent, resource, scope, flags, dropped_attributes, dropped_events, dropped_links, kind,
             status, name, message, state, attributes, events, links, original,
-        ) in lists(
+        ), shown in zip(lists(
             batch, "start_time_unix_nano", "end_time_unix_nano", "trace_id", "span_id", "parent_span_id", "resource", "scope", "flags",
             "dropped_attributes_count", "dropped_events_count", "dropped_links_count", "kind", "status_code", "name",
             "status_message", "trace_state", "attributes", "events", "links", "original",
-        )
+        ), rollup_names, strict=True)
     ]  # fmt: skip
 
 
@@ -260,16 +261,17 @@ def test_logs(batch: LogBatch, digest: uuid.UUID) -> None:
     i, t = integer, bytes.decode
     found = read_rows(
         copy.logs(batch, 3, RESOURCES, SCOPES, digest, RECEIVED),
-        microseconds, microseconds, bytes, bytes, bytes, i, i, i, i, i, i, i, i, i, i, i, t, t, t, jsonb, bytes,
+        i, i, i, i, bytes, microseconds, i, microseconds, i, i, i, i, i, i, bytes, bytes, t, t, t, jsonb, bytes,
     )  # fmt: skip
     for row, time, observed, resource, scope in zip(
         found, batch.time_unix_nano, batch.observed_time_unix_nano, batch.resource, batch.scope, strict=True
     ):
         effective, source = (time, 0) if time else (observed, 1) if observed else (RECEIVED, 2)
-        assert row[:3] == (effective // 1000, observed // 1000 if observed else None, digest.bytes)
-        assert row[8:15] == (RESOURCES[resource][1], RESOURCES[resource][0], SCOPES[scope], 3, effective % 1000, observed % 1000, source)
-    assert [(*row[3:8], *row[15:]) for row in found] == lists(
-        batch, "trace_id", "span_id", "flags", "dropped_attributes_count", "ordinal", "severity_number", "severity_text", "event_name",
+        assert row[:5] == (RESOURCES[resource][1], RESOURCES[resource][0], SCOPES[scope], 3, digest.bytes)
+        assert row[5:7] == (effective // 1000, effective % 1000)
+        assert row[7:10] == (observed // 1000 if observed else None, observed % 1000, source)
+    assert [row[10:] for row in found] == lists(
+        batch, "ordinal", "flags", "dropped_attributes_count", "severity_number", "trace_id", "span_id", "severity_text", "event_name",
         "body", "attributes", "original",
     )  # fmt: skip
 

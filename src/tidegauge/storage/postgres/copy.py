@@ -7,9 +7,12 @@ sql/queries/ingest.sql.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from struct import Struct
+from itertools import chain, compress
+from operator import ne
+from struct import Struct, pack
+from typing import Any
 from uuid import UUID
 
 from tidegauge.model.batch import ExemplarColumns, HistogramColumns, LogBatch, NumberColumns, Rejection, SpanBatch, SummaryColumns
@@ -26,18 +29,43 @@ _int8 = Struct(">iq").pack
 _float8 = Struct(">id").pack
 _int4 = Struct(">ii").pack
 _jsonb_head = Struct(">ib").pack
-# fields; start_time, duration_ns; trace_id; span_id; then parent_span_id
-_span_head = Struct(">hiqiqi16si8s").pack
-_SPAN_FIELDS = 23
-# application, resource, scope; flags, dropped ×3; tenant, start_time_ns, kind, status_code
-_span_middle = Struct(">iiiiiiiqiqiqiqihihihih").pack
-_number_head = Struct(">hiqiq").pack
+_empty_array = Struct(">iiii").pack
+_SPAN_FIELDS = 24
+# application, resource, scope, tenant
+_span_origin = Struct(">hiiiiiiih").pack
+# start_time, duration_ns, start_time_ns; the codes; trace_id, span_id, parent_span_id; how long the attributes are
+_child_span = Struct(">iqiqih28s16si8si8sib").pack
+_root_span = Struct(">iqiqih28s16si8siib").pack
+# kind, status_code, flags; what stands before a trace_id
+_span_codes = Struct(">ihihiqi").pack
+_NO_TEXT = bytes(4)
+_NO_COUNT = _int8(8, 0)
+# status_message, trace_state, dropped ×3, events, links, full_name, original of a span that has none of them
+_NO_SPAN_TAIL = _NO_TEXT * 2 + _NO_COUNT * 3 + _NULL * 4
+_TRACE_FIELDS = 11
+_trace_head = Struct(">hiqiqi16sihiiii").pack
+_root_head = Struct(">i8siiiqi").pack
+_NO_ROOT = _NULL * 4
 _NUMBER_FIELDS = 6
+_number_head = Struct(">hiqiq").pack
+# timestamp, series, start_timestamp, value; value_int and flags where they are NULL and 0
+_sum = Struct(">hiqiqiqid12s").pack
+_gauge = Struct(">hiqiqiid12s").pack
+_NO_INT_NO_FLAGS = _NULL + _int4(4, 0)
 _HISTOGRAM_FIELDS = 15
+# scale, zero_count, zero_threshold, offsets, negative_bucket_counts
+_NONES = (None,) * 6
+_NOT_EXPONENTIAL = _NULL * 6
 _SUMMARY_FIELDS = 8
 _EXEMPLAR_FIELDS = 8
-_log_head = Struct(">hiq").pack
 _LOG_FIELDS = 21
+# application, resource, scope, tenant, request_digest
+_log_origin = Struct(">hiiiiiiihi16s").pack
+# timestamp, timestamp_ns, observed_timestamp, observed_timestamp_ns, time_source, ordinal, flags, dropped, severity_number
+_log_observed = Struct(">iqihiqihihiiiqiqih").pack
+_log_unobserved = Struct(">iqihiihihiiiqiqih").pack
+_both_ids = Struct(">i16si8s").pack
+_NO_IDS = _NULL * 2
 _INT32_MAX = 2**31 - 1
 
 
@@ -52,47 +80,84 @@ def text(value: str) -> bytes:
     return _length(len(raw)) + raw
 
 
-def spans(batch: SpanBatch, tenant_id: int, resource_ids: Sequence[tuple[int, int]], scope_ids: Sequence[int]) -> bytes:
+def spans(
+    batch: SpanBatch,
+    tenant_id: int,
+    resource_ids: Sequence[tuple[int, int]],
+    scope_ids: Sequence[int],
+    rollup_names: Sequence[str] | None = None,
+) -> bytes:
     """Rows of ``tidegauge.traces``.
 
-    ``resource_ids`` holds (resource_id, application_id) and ``scope_ids`` the id for each of the batch's own entries.
+    ``resource_ids`` holds (resource_id, application_id) and ``scope_ids`` the id for each of the batch's own entries; ``rollup_names`` the
+    names that rollups know the spans by, where one differs from the span's own.
     """
     out: list[bytes] = []
-    add = out.append
-    texts = _Texts()
+    texts, codes = _Texts(), _Codes()
+    resource = scope = -1
+    origin = b""
     for (
-        start, end, trace_id, span_id, parent, resource, scope, flags, dropped_attributes, dropped_events, dropped_links,
-        kind, status_code, name, status_message, trace_state, attributes, events, links, original,
+        start, end, trace_id, span_id, parent, new_resource, new_scope, code, name, attributes, tail,
     ) in zip(
         batch.start_time_unix_nano, batch.end_time_unix_nano, batch.trace_id, batch.span_id, batch.parent_span_id, batch.resource,
-        batch.scope, batch.flags, batch.dropped_attributes_count, batch.dropped_events_count, batch.dropped_links_count, batch.kind,
-        batch.status_code, batch.name, batch.status_message, batch.trace_state, batch.attributes, batch.events, batch.links,
-        batch.original, strict=True,
+        batch.scope, map(codes.__getitem__, zip(batch.kind, batch.status_code, batch.flags, strict=True)),
+        map(texts.__getitem__, batch.name if rollup_names is None else rollup_names), batch.attributes, _span_tails(batch, rollup_names),
+        strict=True,
     ):  # fmt: skip
-        resource_id, application_id = resource_ids[resource]
-        add(_span_head(_SPAN_FIELDS, 8, start // 1000 - _EPOCH_US, 8, end - start, 16, trace_id, 8, span_id))
-        add(b"\0\0\0\x08" + parent if parent is not None else _NULL)
-        add(_span_middle(4, application_id, 4, resource_id, 4, scope_ids[scope], 8, flags, 8, dropped_attributes, 8, dropped_events,
-                         8, dropped_links, 2, tenant_id, 2, start % 1000, 2, kind, 2, status_code))  # fmt: skip
-        add(texts[name])
-        add(texts[status_message])
-        add(texts[trace_state])
-        add(_jsonb_head(len(attributes) + 1, _JSONB_VERSION))
-        add(attributes)
-        add(_jsonb(events))
-        add(_jsonb(links))
-        add(_bytea(original))
+        if new_scope != scope or new_resource != resource:
+            resource, scope = new_resource, new_scope
+            resource_id, application_id = resource_ids[resource]
+            origin = _span_origin(_SPAN_FIELDS, 4, application_id, 4, resource_id, 4, scope_ids[scope], 2, tenant_id)
+        if parent is not None:
+            head = _child_span(8, start // 1000 - _EPOCH_US, 8, end - start, 2, start % 1000, code, trace_id, 8, span_id, 8, parent,
+                               len(attributes) + 1, _JSONB_VERSION)  # fmt: skip
+        else:
+            head = _root_span(8, start // 1000 - _EPOCH_US, 8, end - start, 2, start % 1000, code, trace_id, 8, span_id, -1,
+                              len(attributes) + 1, _JSONB_VERSION)  # fmt: skip
+        out += (origin, name, head, attributes, tail)
     return b"".join(out)
 
 
-@dataclass(slots=True)
-class _Trace:
-    start: int
-    end: int
-    spans: int = 0
-    errors: int = 0
-    applications: set[int] = field(default_factory=set)
-    root: tuple[bytes, int, int, str] | None = None
+class _Codes(dict[tuple[int, int, int], bytes]):
+    """Encoded (kind, status_code, flags): there are few."""
+
+    def __missing__(self, codes: tuple[int, int, int]) -> bytes:
+        kind, status_code, flags = codes
+        encoded = self[codes] = _span_codes(2, kind, 2, status_code, 8, flags, 16)
+        return encoded
+
+
+def _span_tails(batch: SpanBatch, rollup_names: Sequence[str] | None) -> list[bytes]:
+    """The fields that few spans have, of each span."""
+    tails = [_NO_SPAN_TAIL] * len(batch)
+    rows = range(len(batch))
+    values: tuple[list[Any], ...] = (
+        batch.status_message, batch.trace_state, batch.dropped_attributes_count, batch.dropped_events_count, batch.dropped_links_count,
+    )  # fmt: skip
+    nullable: tuple[list[Any], ...] = (batch.events, batch.links, batch.original)
+    found = set(chain.from_iterable(compress(rows, column) for column in values))
+    for column in nullable:
+        if column.count(None) < len(column):
+            found.update(row for row in rows if column[row] is not None)
+    if rollup_names is not None:
+        found.update(compress(rows, map(ne, batch.name, rollup_names)))
+    for row in found:
+        message, state, attributes, events_count, links_count, events, links, original = [column[row] for column in values + nullable]
+        name = batch.name[row]
+        tails[row] = b"".join(
+            (
+                text(message),
+                text(state),
+                _int8(8, attributes),
+                _int8(8, events_count),
+                _int8(8, links_count),
+                _jsonb(events),
+                _jsonb(links),
+                _NULL if rollup_names is None or rollup_names[row] == name else text(name),
+                _bytea(original),
+            )
+        )
+    return tails
 
 
 _STATUS_ERROR = 2
@@ -100,44 +165,59 @@ _STATUS_ERROR = 2
 
 def trace_index(batch: SpanBatch, tenant_id: int, resource_ids: Sequence[tuple[int, int]]) -> bytes:
     """Rows of ``tidegauge.trace_index``: what this batch knows of each of its traces."""
-    traces: dict[bytes, _Trace] = {}
-    for start, end, trace_id, span_id, parent, resource, status_code, name in zip(
-        batch.start_time_unix_nano, batch.end_time_unix_nano, batch.trace_id, batch.span_id, batch.parent_span_id, batch.resource,
-        batch.status_code, batch.name, strict=True,
+    # Of a trace: start, end, spans, errors, resources as bits, row of its root.
+    traces: dict[bytes, list[int]] = {}
+    find = traces.get
+    bits = [1 << resource for resource in range(len(resource_ids))]
+    for row, start, end, trace_id, parent, resource, status_code in zip(
+        itertools.count(), batch.start_time_unix_nano, batch.end_time_unix_nano, batch.trace_id, batch.parent_span_id, batch.resource,
+        batch.status_code,
     ):  # fmt: skip
-        # A span that never ended, or whose clock went back, must not make its trace end before it starts.
-        latest = max(start, end)
-        trace = traces.get(trace_id)
+        trace = find(trace_id)
         if trace is None:
-            trace = traces[trace_id] = _Trace(start, latest)
-        elif start < trace.start:
-            trace.start = start
-        if latest > trace.end:
-            trace.end = latest
-        trace.spans += 1
-        application_id = resource_ids[resource][1]
-        trace.applications.add(application_id)
-        if status_code == _STATUS_ERROR:
-            trace.errors += 1
+            trace = traces[trace_id] = [start, start, 0, 0, 0, -1]
+        elif start < trace[0]:
+            trace[0] = start
+        # A span that never ended, or whose clock went back, must not make its trace end before it starts.
+        elif start > trace[1]:
+            trace[1] = start
+        if end > trace[1]:
+            trace[1] = end
+        trace[2] += 1
+        trace[4] |= bits[resource]
         if parent is None:
-            trace.root = (span_id, application_id, end - start, name)
+            trace[5] = row
+        if status_code == _STATUS_ERROR:
+            trace[3] += 1
     out: list[bytes] = []
-    for trace_id, trace in traces.items():
+    applications = _Applications(resource_ids)
+    for trace_id, (start, end, spans, errors, resources, root) in traces.items():
         out += (
-            b"\0\x0b",
-            _timestamp(trace.start),
-            _timestamp(trace.end),
-            b"\0\0\0\x10",
-            trace_id,
-            Struct(">ihiiii").pack(2, tenant_id, 4, trace.spans, 4, trace.errors),
-            _array(_OID_INT4, ">" + "ii" * len(trace.applications), 4, sorted(trace.applications)),
+            _trace_head(
+                _TRACE_FIELDS, 8, start // 1000 - _EPOCH_US, 8, end // 1000 - _EPOCH_US, 16, trace_id, 2, tenant_id, 4, spans, 4, errors
+            ),
+            applications[resources],
+            _NO_ROOT if root < 0 else _root(batch, root, resource_ids),
         )
-        if trace.root is None:
-            out.append(_NULL * 4)
-        else:
-            span_id, application_id, duration, name = trace.root
-            out += (b"\0\0\0\x08", span_id, _int4(4, application_id), _int8(8, duration), text(name))
     return b"".join(out)
+
+
+class _Applications(dict[int, bytes]):
+    """Arrays of the applications of resources, whose indexes are bits: few traces have other ones than the trace before."""
+
+    def __init__(self, resource_ids: Sequence[tuple[int, int]]) -> None:
+        self._resource_ids = resource_ids
+
+    def __missing__(self, resources: int) -> bytes:
+        ids = {application for index, (_, application) in enumerate(self._resource_ids) if resources >> index & 1}
+        encoded = self[resources] = _array(_OID_INT4, "i", 4, sorted(ids))
+        return encoded
+
+
+def _root(batch: SpanBatch, row: int, resource_ids: Sequence[tuple[int, int]]) -> bytes:
+    name = batch.name[row].encode()
+    duration = batch.end_time_unix_nano[row] - batch.start_time_unix_nano[row]
+    return _root_head(8, batch.span_id[row], 4, resource_ids[batch.resource[row]][1], 8, duration, len(name)) + name
 
 
 def numbers(columns: NumberColumns, series_ids: Sequence[int]) -> bytes:
@@ -147,11 +227,17 @@ def numbers(columns: NumberColumns, series_ids: Sequence[int]) -> bytes:
     for series, time, start, value, value_int, flags in zip(
         columns.series, columns.time_unix_nano, columns.start_time_unix_nano, columns.value, columns.value_int, columns.flags, strict=True
     ):
-        add(_number_head(_NUMBER_FIELDS, 8, _us(time), 8, series_ids[series]))
-        add(_int8(8, _us(start)) if start is not None else _NULL)
-        add(_float8(8, value) if value is not None else _NULL)
-        add(_int8(8, value_int) if value_int is not None else _NULL)
-        add(_int4(4, _as_int4(flags)))
+        rest = _NO_INT_NO_FLAGS
+        if flags or value_int is not None:
+            rest = (_int8(8, value_int) if value_int is not None else _NULL) + _int4(4, _as_int4(flags))
+        series_id = series_ids[series]
+        if value is None or len(rest) != 12:
+            add(_number_head(_NUMBER_FIELDS, 8, time // 1000 - _EPOCH_US, 8, series_id))
+            add(_optional_time(start) + _optional_float(value) + rest)
+        elif start is None:
+            add(_gauge(_NUMBER_FIELDS, 8, time // 1000 - _EPOCH_US, 8, series_id, -1, 8, value, rest))
+        else:
+            add(_sum(_NUMBER_FIELDS, 8, time // 1000 - _EPOCH_US, 8, series_id, 8, start // 1000 - _EPOCH_US, 8, value, rest))
     return b"".join(out)
 
 
@@ -175,13 +261,18 @@ def histograms(columns: HistogramColumns, series_ids: Sequence[int]) -> bytes:
             _optional_float(max_),
             _counts(bucket_counts),
             _int4(4, _as_int4(flags)),
-            _int4(4, scale) if scale is not None else _NULL,
-            _int8(8, zero_count) if zero_count is not None else _NULL,
-            _optional_float(zero_threshold),
-            _int4(4, positive_offset) if positive_offset is not None else _NULL,
-            _int4(4, negative_offset) if negative_offset is not None else _NULL,
-            _counts(negative_bucket_counts),
         )
+        if (scale, zero_count, zero_threshold, positive_offset, negative_offset, negative_bucket_counts) == _NONES:
+            out.append(_NOT_EXPONENTIAL)
+        else:
+            out += (
+                _int4(4, scale) if scale is not None else _NULL,
+                _int8(8, zero_count) if zero_count is not None else _NULL,
+                _optional_float(zero_threshold),
+                _int4(4, positive_offset) if positive_offset is not None else _NULL,
+                _int4(4, negative_offset) if negative_offset is not None else _NULL,
+                _counts(negative_bucket_counts),
+            )
     return b"".join(out)
 
 
@@ -197,8 +288,8 @@ def summaries(columns: SummaryColumns, series_ids: Sequence[int]) -> bytes:
             _optional_time(start),
             _int8(8, count),
             _optional_float(sum_),
-            _array(_OID_FLOAT8, ">" + "id" * len(quantiles), 8, quantiles),
-            _array(_OID_FLOAT8, ">" + "id" * len(values), 8, values),
+            _array(_OID_FLOAT8, "d", 8, quantiles),
+            _array(_OID_FLOAT8, "d", 8, values),
             _int4(4, _as_int4(flags)),
         )
     return b"".join(out)
@@ -233,34 +324,53 @@ def logs(
 ) -> bytes:
     """Rows of ``tidegauge.logs``; a record without any time gets the moment its request was received."""
     out: list[bytes] = []
-    add = out.append
     texts = _Texts()
-    key = b"\0\0\0\x10" + digest.bytes
-    tail = Struct(">iqiqiiiiiiiiihihihihih").pack
+    resource = scope = -1
+    origin, key = b"", digest.bytes
     for (
-        time, observed, trace_id, span_id, flags, dropped, ordinal, resource, scope, severity, severity_text, event_name, body,
+        time, observed, trace_id, span_id, flags, dropped, ordinal, new_resource, new_scope, severity, severity_text, event_name, body,
         attributes, original,
     ) in zip(
         batch.time_unix_nano, batch.observed_time_unix_nano, batch.trace_id, batch.span_id, batch.flags,
-        batch.dropped_attributes_count, batch.ordinal, batch.resource, batch.scope, batch.severity_number, batch.severity_text,
-        batch.event_name, batch.body, batch.attributes, batch.original, strict=True,
+        batch.dropped_attributes_count, batch.ordinal, batch.resource, batch.scope, batch.severity_number,
+        map(texts.__getitem__, batch.severity_text), map(texts.__getitem__, batch.event_name), batch.body, batch.attributes,
+        batch.original, strict=True,
     ):  # fmt: skip
+        if new_scope != scope or new_resource != resource:
+            resource, scope = new_resource, new_scope
+            resource_id, application_id = resource_ids[resource]
+            origin = _log_origin(_LOG_FIELDS, 4, application_id, 4, resource_id, 4, scope_ids[scope], 2, tenant_id, 16, key)
         effective = time or observed or received_at_unix_nano
         source = 0 if time else 1 if observed else 2
-        resource_id, application_id = resource_ids[resource]
-        add(_log_head(_LOG_FIELDS, 8, _us(effective)))
-        add(_int8(8, _us(observed)) if observed else _NULL)
-        add(key)
-        add(_bytea(trace_id))
-        add(_bytea(span_id))
-        add(tail(8, flags, 8, dropped, 4, ordinal, 4, application_id, 4, resource_id, 4, scope_ids[scope], 2, tenant_id,
-                 2, effective % 1000, 2, observed % 1000, 2, source, 2, severity))  # fmt: skip
-        add(texts[severity_text])
-        add(texts[event_name])
-        add(text(body) if body is not None else _NULL)
-        add(_jsonb(attributes))
-        add(_bytea(original))
+        if observed:
+            times = _log_observed(8, effective // 1000 - _EPOCH_US, 2, effective % 1000, 8, observed // 1000 - _EPOCH_US, 2,
+                                  observed % 1000, 2, source, 4, ordinal, 8, flags, 8, dropped, 2, severity)  # fmt: skip
+        else:
+            times = _log_unobserved(8, effective // 1000 - _EPOCH_US, 2, effective % 1000, -1, 2, 0,
+                                    2, source, 4, ordinal, 8, flags, 8, dropped, 2, severity)  # fmt: skip
+        raw = body.encode() if body is not None else None
+        out += (
+            origin,
+            times,
+            _ids(trace_id, span_id),
+            severity_text,
+            event_name,
+            _NULL if raw is None else _length(len(raw)),
+            raw or b"",
+            _jsonb_head(len(attributes) + 1, _JSONB_VERSION),
+            attributes,
+            _NULL if original is None else _bytea(original),
+        )
     return b"".join(out)
+
+
+def _ids(trace_id: bytes | None, span_id: bytes | None) -> bytes:
+    """A record's trace and span: nearly always both or none."""
+    if trace_id is None and span_id is None:
+        return _NO_IDS
+    if trace_id is not None and span_id is not None:
+        return _both_ids(16, trace_id, 8, span_id)
+    return _bytea(trace_id) + _bytea(span_id)
 
 
 def rejections(found: Sequence[Rejection], tenant_id: int, signal: int, digest: UUID) -> bytes:
@@ -316,13 +426,15 @@ def _jsonb(value: bytes | None) -> bytes:
 
 
 def _counts(values: tuple[int, ...] | None) -> bytes:
-    return _NULL if values is None else _array(_OID_INT8, ">" + "iq" * len(values), 8, values)
+    return _NULL if values is None else _array(_OID_INT8, "q", 8, values)
 
 
-def _array(oid: int, layout: str, width: int, values: Sequence[float]) -> bytes:
+def _array(oid: int, kind: str, width: int, values: Sequence[float]) -> bytes:
     """A one-dimensional array without nulls (array_recv in PostgreSQL's arrayfuncs.c)."""
-    if not values:
-        return Struct(">iiii").pack(12, 0, 0, oid)
-    flat = [part for value in values for part in (width, value)]
-    body = Struct(">iiiii").pack(1, 0, oid, len(values), 1) + Struct(layout).pack(*flat)
-    return _length(len(body)) + body
+    size = len(values)
+    if not size:
+        return _empty_array(12, 0, 0, oid)
+    flat: list[float] = [width] * (2 * size)
+    flat[1::2] = values
+    # The module keeps the structures of the last hundred formats.
+    return pack(f">iiiiii{('i' + kind) * size}", 20 + (4 + width) * size, 1, 0, oid, size, 1, *flat)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
@@ -24,7 +24,7 @@ from tidegauge.storage.postgres import copy
 from tidegauge.storage.postgres.database import Database
 from tidegauge.storage.postgres.guards import Refusal, refusals
 from tidegauge.storage.postgres.intern import Dictionaries, Interned, StaleIds
-from tidegauge.storage.postgres.rejections import RejectionRecorder
+from tidegauge.storage.postgres.rejections import RejectionRecorderfrom tidegauge.storage.postgres.segments import dense
 
 _logger = logging.getLogger(__name__)
 _Key = tuple[UUID, int, int, str]
@@ -48,13 +48,20 @@ class PostgresIngestStore:
     """An :class:`tidegauge.storage.interface.IngestStore`."""
 
     def __init__(
-        self, database: Database, now_ns: Callable[[], int], dedup_window: timedelta, cardinality: CardinalitySettings | None = None
+        self,
+        database: Database,
+        now_ns: Callable[[], int],
+        dedup_window: timedelta,
+        cardinality: CardinalitySettings | None = None,
+        *,
+        direct_compress: bool = False,
     ) -> None:
         self._database = database
         self._dictionaries = Dictionaries(database, now_ns, cardinality)
         self._rejections = RejectionRecorder()
         self._sql = sqlfiles.queries("ingest")
         self._window = dedup_window
+        self._direct_compress = direct_compress
 
     async def commit(self, requests: Sequence[IngestRequest]) -> Sequence[IngestOutcome]:
         """See :meth:`tidegauge.storage.interface.IngestStore.commit`."""
@@ -134,7 +141,8 @@ class PostgresIngestStore:
             if len(known) + len(entered) < len(first):
                 # Another writer stored some of them at this moment; its answer is theirs.
                 known.update(await self._known(connection, first.keys() - known.keys() - entered))
-            await self._copy(connection, [parts[key] for key in interned if key in entered])
+            straight = dense(interned[key] for key in entered) if self._direct_compress else ()
+            await self._copy(connection, [parts[key] for key in interned if key in entered], straight)
             await self._rejections.record(connection, [request for key, (request, _) in interned.items() if key in entered])
         return [known.get(_key(request)) or stored[_key(request)] for request in requests]
 
@@ -149,10 +157,13 @@ class PostgresIngestStore:
                 found.setdefault(key, IngestOutcome(rejected, message, repeated=True))
         return found
 
-    async def _copy(self, connection: AsyncConnection, requests: Sequence[_Rows]) -> None:
+    async def _copy(self, connection: AsyncConnection, requests: Sequence[_Rows], straight: Collection[str] = ()) -> None:
+        """Write the rows, those of the tables ``straight`` into the columnstore."""
         async with connection.cursor() as cursor:
             for table in _TABLES:
                 if buffers := [rows[table] for rows in requests if rows.get(table)]:
+                    if straight:
+                        await connection.execute(self._sql["direct_compress"], {"value": "on" if table in straight else "off"})
                     async with cursor.copy(self._sql[f"copy_{table}"]) as stream:
                         await stream.write(_HEADER)
                         for buffer in buffers:
@@ -205,7 +216,7 @@ def _encode(request: IngestRequest, ids: Interned) -> dict[str, bytes]:
     buffers: dict[str, bytes] = {}
     match batch:
         case SpanBatch():
-            buffers["traces"] = copy.spans(batch, tenant, ids.resources, ids.scopes)
+            buffers["traces"] = copy.spans(batch, tenant, ids.resources, ids.scopes, ids.rollup_names)
             buffers["trace_index"] = copy.trace_index(batch, tenant, ids.resources)
         case MetricBatch():
             buffers["metrics"] = copy.numbers(batch.numbers, ids.series)
