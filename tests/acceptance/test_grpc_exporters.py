@@ -1,6 +1,5 @@
 """The OpenTelemetry SDK for Python over OTLP/gRPC, as an application uses it."""
 
-import threading
 import time
 from typing import Any
 from uuid import uuid4
@@ -16,8 +15,8 @@ from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 
 @pytest.fixture(name="service")
@@ -50,25 +49,3 @@ def test_traces_metrics_and_logs_arrive(product, service, compression, caplog) -
     assert product.query("SELECT body, severity FROM logs WHERE application = %s", service) == [{"body": "over gRPC", "severity": "WARN"}]
     assert product.query("SELECT value FROM metrics WHERE metric_name = %s", f"{service}.requests") == [{"value": 1400.0}]
     assert [record.getMessage() for record in caplog.records if record.name.startswith("opentelemetry")] == []
-
-
-def test_an_exporter_outlives_a_kill_of_the_server(own_product, service) -> None:
-    """What is sent while nobody listens is sent again until somebody does; each span is there once."""
-    spans: list[ReadableSpan] = []
-    tracers = TracerProvider(resource=Resource({"service.name": service}), shutdown_on_exit=False)
-    for number in range(5):
-        span = tracers.get_tracer("acceptance").start_span(f"span {number}")
-        span.end()
-        spans.append(span)  # type: ignore[arg-type]
-    exporter = OTLPSpanExporter(own_product.grpc_url, insecure=True, timeout=60)
-    assert exporter.export(spans[:1]) is SpanExportResult.SUCCESS
-    own_product.kill_server()
-    results: list[SpanExportResult] = []
-    sending = threading.Thread(target=lambda: results.append(exporter.export(spans[1:])))
-    sending.start()
-    own_product.start()
-    sending.join()
-    exporter.shutdown()
-    assert results == [SpanExportResult.SUCCESS]
-    found = own_product.query("SELECT name FROM traces WHERE application = %s ORDER BY name", service)
-    assert [row["name"] for row in found] == [f"span {number}" for number in range(5)]
