@@ -14,7 +14,8 @@ SELECT
     -- NULL for whom the server does not show it
     (SELECT s.setting FROM pg_catalog.pg_settings s WHERE s.name = 'shared_preload_libraries') AS preloaded,
     current_setting('timescaledb.license', true) AS timescaledb_license,
-    coalesce(current_setting('timescaledb.max_background_workers', true)::int, 0) AS timescaledb_background_workers;
+    coalesce(current_setting('timescaledb.max_background_workers', true)::int, 0) AS timescaledb_background_workers,
+    current_setting('timescaledb.enable_direct_compress_copy', true) IS NOT NULL AS timescaledb_direct_compress;
 
 -- name: create_extension
 -- The extension's own schema, where its functions are found: public unless it exists elsewhere already.

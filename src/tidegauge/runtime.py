@@ -116,7 +116,14 @@ async def assembled(
         await _check_revision(database)
         # Connections of its own: readers that hold all others for seconds must not keep anything from being stored.
         writing = await stack.enter_async_context(opened(settings, location.owner_dsn, pool_size=settings.ingest.writer_connections + 2))
-        store = PostgresIngestStore(writing, now_ns, settings.ingest.dedup_window, settings.cardinality)
+        abilities = await writing.capabilities()
+        store = PostgresIngestStore(
+            writing,
+            now_ns,
+            settings.ingest.dedup_window,
+            settings.cardinality,
+            direct_compress=settings.ingest.direct_compress and abilities.direct_compress,
+        )
         writer = await stack.enter_async_context(
             Writer(
                 store,
@@ -125,7 +132,7 @@ async def assembled(
                 group_max_bytes=settings.ingest.group_max_bytes,
                 commit_timeout=settings.ingest.commit_timeout,
                 max_queue_delay=settings.ingest.max_queue_delay,
-                groups=settings.ingest.writer_connections,
+                groups=settings.ingest.writer_connections if abilities.parallel_writers else min(settings.ingest.writer_connections, 2),
                 close_timeout=settings.serve.shutdown_timeout * _WRITER_SHARE,
             )
         )

@@ -24,7 +24,8 @@ from tidegauge.storage.postgres import copy
 from tidegauge.storage.postgres.database import Database
 from tidegauge.storage.postgres.guards import Refusal, refusals
 from tidegauge.storage.postgres.intern import Dictionaries, Interned, StaleIds
-from tidegauge.storage.postgres.rejections import RejectionRecorderfrom tidegauge.storage.postgres.segments import dense
+from tidegauge.storage.postgres.rejections import RejectionRecorder
+from tidegauge.storage.postgres.segments import dense
 
 _logger = logging.getLogger(__name__)
 _Key = tuple[UUID, int, int, str]
