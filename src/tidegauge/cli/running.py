@@ -11,7 +11,7 @@ from tidegauge.runtime import Location, Runtime, assembled, refusal
 from tidegauge.serving import HttpServer
 
 # Of a stop's time this much is for requests under way; the rest is for the writer, connections and the embedded database.
-_DRAIN_SHARE = 0.7
+_DRAIN_SHARE = 0.6
 OTLP, API = 0, 1
 Closed = Callable[[int, bool], None]
 

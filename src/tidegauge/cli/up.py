@@ -20,7 +20,7 @@ from tidegauge.cli.terminal import progress, say, show_columns
 from tidegauge.cli.workers import Workers
 from tidegauge.config import ListenAddress, Settings
 from tidegauge.runtime import Location, database_location, maintained
-from tidegauge.serving import Ending, Stop, Taken, taken
+from tidegauge.serving import Ending, Stop, Taken, leave, taken
 from tidegauge.storage.postgres import migrate
 
 Data = Annotated[Path | None, typer.Option("--data", help="folder of the embedded database", show_default="by the platform's convention")]
@@ -52,7 +52,7 @@ def up(
 
     """
     settings = _settings(data, api, otlp, otlp_grpc, workers, insecure)
-    uvloop.run(_run(settings, as_json=as_json, migrates=True))
+    _until_stopped(settings, as_json=as_json, migrates=True)
 
 
 def serve(
@@ -75,7 +75,7 @@ def serve(
 
     """
     settings = _settings(data, api, otlp, otlp_grpc, workers, insecure)
-    uvloop.run(_run(settings, as_json=as_json, migrates=False))
+    _until_stopped(settings, as_json=as_json, migrates=False)
 
 
 def _settings(data: Path | None, api: str | None, otlp: str | None, otlp_grpc: str | None, workers: int | None, insecure: bool) -> Settings:
@@ -93,8 +93,13 @@ def _settings(data: Path | None, api: str | None, otlp: str | None, otlp_grpc: s
     return config.load(overrides=overrides)
 
 
-async def _run(settings: Settings, *, as_json: bool, migrates: bool) -> None:
-    """Serve until a signal comes. Leaving the contexts, by cancellation as well, is the orderly end of each part."""
+def _until_stopped(settings: Settings, *, as_json: bool, migrates: bool) -> None:
+    if uvloop.run(_run(settings, as_json=as_json, migrates=migrates)):
+        leave(0)
+
+
+async def _run(settings: Settings, *, as_json: bool, migrates: bool) -> bool:
+    """Serve until a signal comes; True after that. Leaving the contexts, by cancellation as well, is the orderly end of each part."""
     children: list[Workers] = []
 
     def at_once() -> None:
@@ -105,7 +110,7 @@ async def _run(settings: Settings, *, as_json: bool, migrates: bool) -> None:
         say(f"\n{who}: committing what is acknowledged, then stopping")
 
     stop = Stop(Ending(settings.serve.shutdown_timeout.total_seconds(), told, at_once))
-    await stop.run(_serve(settings, children, as_json=as_json, migrates=migrates))
+    return await stop.run(_serve(settings, children, as_json=as_json, migrates=migrates))
 
 
 async def _serve(settings: Settings, children: list[Workers], *, as_json: bool, migrates: bool) -> None:

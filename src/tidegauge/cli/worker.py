@@ -23,7 +23,7 @@ from tidegauge.cli.terminal import say
 from tidegauge.config import ListenAddress, Settings
 from tidegauge.errors import TidegaugeError
 from tidegauge.runtime import Location, Runtime
-from tidegauge.serving import Ending, HttpServer, Stop
+from tidegauge.serving import Ending, HttpServer, Stop, leave
 from tidegauge.serving.handover import LET_GO, STOP, Inbox, report
 
 # Of a stop's time: a worker ends before its parent, which ends the database after that.
@@ -131,6 +131,7 @@ def main() -> None:
     except TidegaugeError as error:
         report(out, {"event": "failed", "error": type(error).__name__, "message": error.message, "hint": error.hint})
         sys.exit(error.exit_code)
+    leave(0)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,6 @@
 from tidegauge.serving.balance import Balance
 from tidegauge.serving.http import HttpServer, Refusal
 from tidegauge.serving.sockets import Taken, taken
-from tidegauge.serving.stopping import Ending, Stop
+from tidegauge.serving.stopping import Ending, Stop, leave
 
-__all__ = ["Balance", "Ending", "HttpServer", "Refusal", "Stop", "Taken", "taken"]
+__all__ = ["Balance", "Ending", "HttpServer", "Refusal", "Stop", "Taken", "leave", "taken"]
