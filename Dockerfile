@@ -26,12 +26,13 @@ ENV PATH=/opt/tidegauge/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     TIDEGAUGE_API_LISTEN=0.0.0.0:4320 \
     TIDEGAUGE_OTLP_LISTEN=0.0.0.0:4318 \
+    TIDEGAUGE_OTLP_GRPC_LISTEN=0.0.0.0:4317 \
     TIDEGAUGE_EMBEDDED_CACHE_DIR=/opt/tidegauge/cache \
     TIDEGAUGE_EMBEDDED_DATA_DIR=/data/tidegauge
 USER tidegauge
 WORKDIR /data
 VOLUME /data
-EXPOSE 4318 4320
+EXPOSE 4317 4318 4320
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:4320/api/health/live', timeout=4)"]
 ENTRYPOINT ["tidegauge"]
