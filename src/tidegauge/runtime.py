@@ -20,7 +20,7 @@ from tidegauge.embedded import EmbeddedDatabase, running
 from tidegauge.errors import MigrationError, TidegaugeError
 from tidegauge.ingest.ingestor import Ingestor
 from tidegauge.ingest.limits import TimeLimits
-from tidegauge.ingest.writer import Writer
+from tidegauge.ingest.writer import SUSPECTS, Writer
 from tidegauge.maintenance import Maintenance
 from tidegauge.model.batch import Signal
 from tidegauge.otlp.decode import Decoder
@@ -115,7 +115,9 @@ async def assembled(
         database = await stack.enter_async_context(reading)
         await _check_revision(database)
         # Connections of its own: readers that hold all others for seconds must not keep anything from being stored.
-        writing = await stack.enter_async_context(opened(settings, location.owner_dsn, pool_size=settings.ingest.writer_connections + 2))
+        writing = await stack.enter_async_context(
+            opened(settings, location.owner_dsn, pool_size=settings.ingest.writer_connections + SUSPECTS)
+        )
         abilities = await writing.capabilities()
         store = PostgresIngestStore(
             writing,

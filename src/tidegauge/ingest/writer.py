@@ -20,6 +20,8 @@ from tidegauge.errors import NotAsAGroup, TidegaugeError, Unavailable
 from tidegauge.ingest.admission import Admission, Share
 from tidegauge.storage.interface import IngestOutcome, IngestRequest, IngestStore
 
+# Requests that were parted from their group and are stored alone, at a time: one that is to blame, and its last neighbour.
+SUSPECTS = 2
 _PROBE_SECONDS = 0.5
 # While another group is under way a request waits for company, but not for longer than this.
 _COMPANY_SECONDS = 0.05
@@ -44,8 +46,8 @@ class Writer:
         max_queue_delay: how long what waits may take to be stored before more is refused.
         group_max_rows: of one group, but for one larger request.
         group_max_bytes: likewise.
-        groups: how many are under way at a time. A group whose requests had to be parted is not counted, but for one more connection of
-            the store, all such groups together.
+        groups: how many are under way at a time. A group whose requests had to be parted is not counted; of its commits and those of the
+            others ``SUSPECTS`` more are under way at the most.
         commit_timeout: bounds how long a request waits for its commit.
         close_timeout: bounds how long leaving takes; requests that are not stored by then are told so.
 
@@ -74,8 +76,8 @@ class Writer:
         self._queued_rows = self._queued_bytes = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._under_way = 0
-        self._slots = asyncio.Semaphore(groups + 1)
-        self._suspect = asyncio.Lock()
+        self._slots = asyncio.Semaphore(groups + SUSPECTS)
+        self._suspects = asyncio.Semaphore(SUSPECTS)
         self._timer: asyncio.TimerHandle | None = None
         self._commit_seconds = 0.0
         self._last_commit = 0.0
@@ -211,8 +213,8 @@ class Writer:
 
     async def _part(self, group: Sequence[_Waiting]) -> None:
         try:
-            # One that is to blame takes long, row by row, and there may be many: they go one after the other.
-            async with self._suspect if len(group) == 1 else nullcontext():
+            # One that is to blame takes long, row by row, and there may be many.
+            async with self._suspects if len(group) == 1 else nullcontext():
                 halves = await self._store_group(group)
         except asyncio.CancelledError:
             _fail(group, Unavailable("the server is shutting down"))

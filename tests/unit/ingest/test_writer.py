@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import pytest
@@ -16,22 +16,35 @@ from tidegauge.storage.interface import IngestOutcome, IngestRequest
 
 
 class Store:
-    """Remembers what was committed together. ``gate`` holds commits back; ``failures`` are raised first, one a commit."""
+    """Remembers what was committed together. ``failures`` are raised first, one a commit.
+
+    ``gate`` holds commits back; ``gates`` those of groups that begin with a certain request. ``loner`` is stored only alone.
+    """
 
     def __init__(self) -> None:
         self.groups: list[list[str]] = []
         self.gate = asyncio.Event()
         self.gate.set()
+        self.gates: dict[str, asyncio.Event] = {}
+        self.loner: str | None = None
         self.failures: list[Exception] = []
         self.poison: str | None = None
         self.entered = asyncio.Event()
+        self.under_way = self.most_under_way = 0
 
     async def commit(self, requests: Sequence[IngestRequest]) -> Sequence[IngestOutcome]:
+        names = [request.endpoint for request in requests]
+        if self.loner in names and len(names) > 1:
+            raise NotAsAGroup("one of them is refused")
         self.entered.set()
-        await self.gate.wait()
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        try:
+            await self.gates.get(names[0], self.gate).wait()
+        finally:
+            self.under_way -= 1
         if self.failures:
             raise self.failures.pop(0)
-        names = [request.endpoint for request in requests]
         if self.poison in names:
             raise ValueError("the database does not like it")
         self.groups.append(names)
@@ -199,3 +212,96 @@ async def test_a_client_that_gave_up_before_its_turn_gets_nothing_stored() -> No
         store.gate.set()
         await first
     assert store.groups == [["first"]]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Come back when it is so; the test's time limit ends a wait for what never comes."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - a condition of the store, not an event
+            await asyncio.sleep(0.001)
+
+
+async def test_a_second_group_goes_while_the_first_is_under_way_and_may_end_before_it() -> None:
+    store = Store()
+    store.gates["first"] = asyncio.Event()
+    async with writer(store, groups=2) as running:
+        first = asyncio.create_task(running.write(request("first")))
+        await store.entered.wait()
+        assert [outcome.message for outcome in await asyncio.gather(*(running.write(request(name)) for name in "ab"))] == ["a", "b"]
+        assert not first.done()
+        store.gates["first"].set()
+        await first
+    assert store.groups == [["a", "b"], ["first"]]
+
+
+async def test_no_more_groups_are_under_way_than_said_and_the_others_share_the_next() -> None:
+    store = Store()
+    store.gate.clear()
+    async with writer(store, groups=2) as running:
+        tasks = [asyncio.create_task(running.write(request("first")))]
+        await until(lambda: store.under_way == 1)
+        tasks.append(asyncio.create_task(running.write(request("second"))))
+        await until(lambda: store.under_way == 2)
+        tasks += [asyncio.create_task(running.write(request(name))) for name in "abc"]
+        # Longer than anything waits for company.
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(tasks[2]), 0.1)
+        store.gate.set()
+        await asyncio.gather(*tasks)
+    assert store.most_under_way == 2
+    assert store.groups[2:] == [["a", "b", "c"]]
+
+
+async def test_a_full_group_does_not_wait_for_company() -> None:
+    store = Store()
+    store.gates["first"] = asyncio.Event()
+    async with writer(store, groups=2, group_max_rows=2) as running:
+        first = asyncio.create_task(running.write(request("first")))
+        await store.entered.wait()
+        await asyncio.gather(*(running.write(request(name)) for name in "abcd"))
+        store.gates["first"].set()
+        await first
+    assert store.groups[:2] == [["a", "b"], ["c", "d"]]
+
+
+async def test_neighbours_of_a_bad_request_do_not_wait_for_it() -> None:
+    """It takes the database long to say what is wrong with it; meanwhile those of its group and later ones are stored."""
+    store = Store()
+    store.loner = "bad"
+    store.gates["bad"] = asyncio.Event()
+    async with writer(store) as running:
+        good, bad, neighbour = (asyncio.create_task(running.write(request(name))) for name in ("good", "bad", "neighbour"))
+        assert (await good).message == "good"
+        assert (await neighbour).message == "neighbour"
+        assert (await running.write(request("later"))).message == "later"
+        assert not bad.done()
+        store.gates["bad"].set()
+        assert (await bad).message == "bad"
+
+
+async def test_several_groups_are_all_committed_before_the_end() -> None:
+    store = Store()
+    running = writer(store, groups=3, group_max_rows=1)
+    store.gate.clear()
+    async with running:
+        tasks = [asyncio.create_task(running.write(request(name))) for name in "abcde"]
+        await until(lambda: store.under_way == 3)
+        asyncio.get_running_loop().call_soon(store.gate.set)
+    assert [task.result().message for task in tasks] == list("abcde")
+
+
+async def test_an_end_that_would_take_too_long_tells_who_was_not_stored() -> None:
+    store = Store()
+    store.gates["hung"] = asyncio.Event()
+    async with writer(store, groups=2, group_max_rows=1, close_timeout=timedelta(seconds=0.2)) as running:
+        hung = [asyncio.create_task(running.write(request("hung")))]
+        await until(lambda: store.under_way == 1)
+        stored = asyncio.create_task(running.write(request("stored")))
+        hung += [asyncio.create_task(running.write(request("hung"))) for _ in range(3)]
+        await asyncio.sleep(0)
+    assert (await stored).message == "stored"
+    answers = await asyncio.gather(*hung, return_exceptions=True)
+    assert all(isinstance(answer, Unavailable) for answer in answers)
+    assert store.under_way == 0
+    with pytest.raises(Unavailable):
+        await running.write(request("after the end"))
