@@ -74,7 +74,7 @@ class Decoder:
             traces = self._parts(ExportTraceServiceRequest, self._lean.traces, SPANS, body, encoding, rejections, sent)
             return decode_spans(traces, origins, rejections, budget, sent, self._attributes)
         if signal is Signal.METRICS:
-            metrics = self._requests(ExportMetricsServiceRequest, METRICS, body, encoding, rejections, sent)
+            metrics = self._parts(ExportMetricsServiceRequest, self._lean.metrics, METRICS, body, encoding, rejections, sent)
             return decode_metrics(metrics, origins, rejections, budget, self._series)
         logs = self._requests(ExportLogsServiceRequest, LOG_RECORDS, body, encoding, rejections, sent)
         return decode_logs(logs, origins, rejections, budget, sent)

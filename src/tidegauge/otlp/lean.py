@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
@@ -39,9 +39,7 @@ def _other(number: int, name: str, kind: int) -> _Field:
 def _items(around: str, *nested: str) -> dict[str, list[_Field]]:
     """Messages around items: each has the next in a list. Numbers are 1 in the request, 2 in what is for a resource or scope."""
     names = [around, *nested]
-    return {
-        outer: [_Field(1 if outer == around else 2, "items", inner, repeated=True)] for outer, inner in zip(names, names[1:], strict=False)
-    }
+    return {outer: [_Field(1 if outer == around else 2, "items", inner, repeated=True)] for outer, inner in pairwise(names)}
 
 
 _SPANS = {
@@ -68,18 +66,71 @@ _SPANS = {
 }
 
 
+_METRICS = {
+    "Number": [
+        _Field(2, "start_time_unix_nano", _KINDS.TYPE_FIXED64),
+        _Field(3, "time_unix_nano", _KINDS.TYPE_FIXED64),
+        _Field(4, "as_double", _KINDS.TYPE_DOUBLE, oneof="value"),
+        _other(5, "exemplars", _KINDS.TYPE_BYTES),
+        _Field(6, "as_int", _KINDS.TYPE_SFIXED64, oneof="value"),
+        _Field(7, "attributes", _KINDS.TYPE_BYTES, repeated=True),
+        _other(8, "flags", _KINDS.TYPE_UINT32),
+    ],
+    "Histogram": [_Field(9, "attributes", _KINDS.TYPE_BYTES, repeated=True)],
+    "ExponentialHistogram": [_Field(1, "attributes", _KINDS.TYPE_BYTES, repeated=True)],
+    "Summary": [_Field(7, "attributes", _KINDS.TYPE_BYTES, repeated=True)],
+    **{f"{point}s": [_Field(1, "items", point, repeated=True)] for point in ("Number", "Histogram", "ExponentialHistogram", "Summary")},
+    "Metric": [
+        _Field(5, "gauge", "Numbers", oneof="data"),
+        _Field(7, "sum", "Numbers", oneof="data"),
+        _Field(9, "histogram", "Histograms", oneof="data"),
+        _Field(10, "exponential_histogram", "ExponentialHistograms", oneof="data"),
+        _Field(11, "summary", "Summarys", oneof="data"),
+    ],
+    **_items("Metrics", "ResourceMetrics", "ScopeMetrics", "Metric"),
+}
+_LOGS = {
+    "Body": [
+        _Field(1, "string_value", _KINDS.TYPE_STRING, oneof="value"),
+        _Field(2, "bool_value", _KINDS.TYPE_BOOL, oneof="value"),
+        _Field(3, "int_value", _KINDS.TYPE_INT64, oneof="value"),
+        _Field(4, "double_value", _KINDS.TYPE_DOUBLE, oneof="value"),
+        _Field(5, "array_value", _KINDS.TYPE_BYTES, oneof="value"),
+        _Field(6, "kvlist_value", _KINDS.TYPE_BYTES, oneof="value"),
+        _Field(7, "bytes_value", _KINDS.TYPE_BYTES, oneof="value"),
+        _Field(8, "string_value_strindex", _KINDS.TYPE_INT32, oneof="value"),
+    ],
+    "LogRecord": [
+        _Field(1, "time_unix_nano", _KINDS.TYPE_FIXED64),
+        _Field(2, "severity_number", _KINDS.TYPE_INT32),
+        _Field(3, "severity_text", _KINDS.TYPE_STRING),
+        _Field(5, "body", "Body"),
+        _Field(6, "attributes", _KINDS.TYPE_BYTES, repeated=True),
+        _other(7, "dropped_attributes_count", _KINDS.TYPE_UINT32),
+        _Field(8, "flags", _KINDS.TYPE_FIXED32),
+        _Field(9, "trace_id", _KINDS.TYPE_BYTES),
+        _Field(10, "span_id", _KINDS.TYPE_BYTES),
+        _Field(11, "observed_time_unix_nano", _KINDS.TYPE_FIXED64),
+        _other(12, "event_name", _KINDS.TYPE_BYTES),
+    ],
+    **_items("Logs", "ResourceLogs", "ScopeLogs", "LogRecord"),
+}
+
+
 class Lean:
     """The twins' types. Making them takes a millisecond: once for a decoder."""
 
     def __init__(self) -> None:
         pool = DescriptorPool()
         file = FileDescriptorProto(name="tidegauge/lean.proto", package=_PACKAGE, syntax="proto3")
-        for messages in (_SPANS,):
+        for messages in (_SPANS, _METRICS, _LOGS):
             for name, fields in messages.items():
                 _declare(file.message_type.add(name=name), fields)
         pool.AddSerializedFile(file.SerializeToString())
-        self.traces: type[Any] = GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.Traces"))
-        """``.items`` by resource, their ``.items`` by scope, their ``.items`` the spans; likewise the others"""
+        self.traces, self.metrics, self.logs = [
+            cast("type[Any]", GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{name}"))) for name in ("Traces", "Metrics", "Logs")
+        ]
+        """``.items`` by resource, their ``.items`` by scope, their ``.items`` the spans, metrics and log records"""
 
 
 def _declare(message: DescriptorProto, fields: Iterable[_Field]) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import chain
+from typing import Any
 
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
 from tidegauge.model.batch import MetadataEntry, MetricBatch
 from tidegauge.otlp.budget import SERIES_BYTES, Budget
+from tidegauge.otlp.items import Part
 from tidegauge.otlp.limits import METRIC_NAME_LENGTH, UNIT_LENGTH
 from tidegauge.otlp.origins import Origins
 from tidegauge.otlp.points import PointDecoder
@@ -20,11 +20,9 @@ from tidegauge.otlp.values import REPLACEMENT, JsonColumns
 _TEMPORALITY = {0: "unspecified", 1: "delta", 2: "cumulative"}
 
 
-def decode_metrics(
-    requests: Iterable[ExportMetricsServiceRequest], origins: Origins, rejections: Rejections, budget: Budget, cache: SeriesCache
-) -> MetricBatch:
+def decode_metrics(parts: Iterable[Part], origins: Origins, rejections: Rejections, budget: Budget, cache: SeriesCache) -> MetricBatch:
     """All points of all metrics of a request, which may come in parts."""
-    return _MetricDecoder(origins, rejections, budget, cache).decode(requests)
+    return _MetricDecoder(origins, rejections, budget, cache).decode(parts)
 
 
 class _MetricDecoder:
@@ -37,20 +35,21 @@ class _MetricDecoder:
         self._points = PointDecoder(self._batch, rejections, budget)
         self._metadata: dict[tuple[int, str, str, str], MetadataEntry] = {}
 
-    def decode(self, requests: Iterable[ExportMetricsServiceRequest]) -> MetricBatch:
-        for resource_metrics in chain.from_iterable(request.resource_metrics for request in requests):
-            resource = self._origins.resource(resource_metrics.resource, resource_metrics.schema_url)
-            self._rejections.service = self._origins.resources[resource].service_name
-            for scope_metrics in resource_metrics.scope_metrics:
-                scope = self._origins.scope(scope_metrics.scope, scope_metrics.schema_url)
-                for metric in scope_metrics.metrics:
-                    self._metric(metric, resource, scope)
+    def decode(self, parts: Iterable[Part]) -> MetricBatch:
+        for message, lean in parts:
+            for resource_metrics, lean_resource in zip(message.resource_metrics, lean.items, strict=True):
+                resource = self._origins.resource(resource_metrics.resource, resource_metrics.schema_url)
+                self._rejections.service = self._origins.resources[resource].service_name
+                for scope_metrics, lean_scope in zip(resource_metrics.scope_metrics, lean_resource.items, strict=True):
+                    scope = self._origins.scope(scope_metrics.scope, scope_metrics.schema_url)
+                    for metric, lean_metric in zip(scope_metrics.metrics, lean_scope.items, strict=True):
+                        self._metric(metric, lean_metric, resource, scope)
         self._points.finish()
         self._batch.metadata = list(self._metadata.values())
         self._batch.rejections = self._rejections.listed()
         return self._batch
 
-    def _metric(self, metric: Metric, resource: int, scope: int) -> None:
+    def _metric(self, metric: Metric, lean: Any, resource: int, scope: int) -> None:
         kind = metric.WhichOneof("data")
         if kind is None:
             self._without_data(metric)
@@ -67,7 +66,7 @@ class _MetricDecoder:
         is_monotonic = data.is_monotonic if kind == "sum" else None
         series = MetricSeries(self._table, resource, scope, (metric.name, kind, metric.unit, temporality, is_monotonic))
         before = len(self._batch.series)
-        self._points.add(kind, points, series)
+        self._points.add(kind, points, getattr(lean, kind).items, series)
         written, self._table.columns.written = self._table.columns.written, 0
         self._budget.spend((len(self._batch.series) - before) * SERIES_BYTES + 2 * written)
         if metric.description or metric.metadata:

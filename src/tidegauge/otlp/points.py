@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from google.protobuf.message import Message
@@ -74,7 +74,7 @@ class PointDecoder:
         self._summaries: list[Row] = []
         self._exemplars: list[Row] = []
         self._columns = JsonColumns()
-        self._by_kind: dict[str, Callable[[Any, MetricSeries], None]] = {
+        self._by_kind: dict[str, Callable[[Any, Any, MetricSeries], None]] = {
             "gauge": self._add_numbers,
             "sum": self._add_numbers,
             "histogram": self._add_histograms,
@@ -82,10 +82,10 @@ class PointDecoder:
             "summary": self._add_summaries,
         }
 
-    def add(self, kind: str, points: Collection[Message], series: MetricSeries) -> None:
-        """Points of one metric; ``kind`` is the name of its field in the Metric message."""
+    def add(self, kind: str, points: Sequence[Message], lean: Collection[Any], series: MetricSeries) -> None:
+        """Points of one metric and their lean twins; ``kind`` is the name of its field in the Metric message."""
         self._budget.spend(len(points) * _ROW_BYTES[kind])
-        self._by_kind[kind](points, series)
+        self._by_kind[kind](points, lean, series)
 
     def finish(self) -> None:
         """Hand over all rows to the batch's columns."""
@@ -99,42 +99,47 @@ class PointDecoder:
             for name, column in zip(names, zip(*rows, strict=True), strict=False):
                 setattr(target, name, list(column))
 
-    def _add_numbers(self, points: Iterable[NumberDataPoint], series: MetricSeries) -> None:
+    def _add_numbers(self, points: Sequence[NumberDataPoint], lean: Iterable[Any], series: MetricSeries) -> None:
+        """The hot path: what is out of the ordinary is read from the point's message."""
         add = self._numbers.append
         index_of = series.with_bounds(None).index
         cumulative = series.cumulative
-        for point in points:
-            time, flags = point.time_unix_nano, point.flags
-            value: float | None = point.as_double
-            value_int = None
+        for place, point in enumerate(lean):
+            time, value = point.time_unix_nano, point.as_double
             if not value:
                 integer = point.as_int
                 if integer:
                     value = float(integer)
-                    if not -_EXACT <= integer <= _EXACT and int(value) != integer:
-                        value_int = integer
-                elif not flags & _NO_VALUE and point.WhichOneof("value") is None:
-                    self._refuse(_Refused("missing_value", "a point must have a value or the flag for none"), point, series)
+                if not -_EXACT <= integer <= _EXACT or point.WhichOneof("value") is None:
+                    self._add_number(points, place, point, series)
                     continue
-            if flags & _NO_VALUE:
-                value = value_int = None
-            if not 0 < time < TIME_END or flags > INT32_MAX:
-                self._refuse(_fault(time, 0, flags), point, series)
-                continue
             start = point.start_time_unix_nano if cumulative else 0
-            if start >= TIME_END:
-                self._refuse(_fault(time, start, flags), point, series)
+            if not 0 < time < TIME_END or start >= TIME_END or point.WhichOneof("other"):
+                self._add_number(points, place, point, series)
                 continue
-            index = index_of(point.attributes)
-            add((index, time, start or None, value, value_int, flags))
-            exemplars = point.exemplars
-            if exemplars:
-                self._add_exemplars(exemplars, index, time)
+            add((index_of(tuple(point.attributes), points, place), time, start or None, value, None, 0))
 
-    def _add_histograms(self, points: Iterable[HistogramDataPoint], series: MetricSeries) -> None:
+    def _add_number(self, points: Sequence[NumberDataPoint], place: int, lean: Any, series: MetricSeries) -> None:
+        """Any point."""
+        point = points[place]
+        time, flags, kind = point.time_unix_nano, point.flags, point.WhichOneof("value")
+        start = point.start_time_unix_nano if series.cumulative else 0
+        if kind is None and not flags & _NO_VALUE:
+            self._refuse(_Refused("missing_value", "a point must have a value or the flag for none"), point, series)
+            return
+        if not 0 < time < TIME_END or start >= TIME_END or flags > INT32_MAX:
+            self._refuse(_fault(time, start, flags), point, series)
+            return
+        value, value_int = (None, None) if kind is None or flags & _NO_VALUE else _value(getattr(point, kind))
+        index = series.with_bounds(None).index(tuple(lean.attributes), points, place)
+        self._numbers.append((index, time, start or None, value, value_int, flags))
+        if point.exemplars:
+            self._add_exemplars(point.exemplars, index, time)
+
+    def _add_histograms(self, points: Sequence[HistogramDataPoint], lean: Iterable[Any], series: MetricSeries) -> None:
         add = self._histograms.append
         cumulative = series.cumulative
-        for point in points:
+        for place, (point, twin) in enumerate(zip(points, lean, strict=True)):
             try:
                 time, start, flags = _times(point, cumulative)
                 bounds = _bounds(point.explicit_bounds)
@@ -148,16 +153,18 @@ class PointDecoder:
                 self._refuse(refused, point, series)
                 continue
             self._budget.spend(len(counts) * COUNT_BYTES)
-            index = series.with_bounds(bounds.tobytes()).index(point.attributes)
+            index = series.with_bounds(bounds.tobytes()).index(tuple(twin.attributes), points, place)
             add((index, time, start, count, *_sum_min_max(point), counts or None, flags, *_NOT_EXPONENTIAL))
             if point.exemplars:
                 self._add_exemplars(point.exemplars, index, time)
 
-    def _add_exponential_histograms(self, points: Iterable[ExponentialHistogramDataPoint], series: MetricSeries) -> None:
+    def _add_exponential_histograms(
+        self, points: Sequence[ExponentialHistogramDataPoint], lean: Iterable[Any], series: MetricSeries
+    ) -> None:
         add = self._histograms.append
         cumulative = series.cumulative
         index_of = series.with_bounds(None).index
-        for point in points:
+        for place, (point, twin) in enumerate(zip(points, lean, strict=True)):
             try:
                 time, start, flags = _times(point, cumulative)
                 count, zero_count = _count(point.count), _count(point.zero_count)
@@ -167,16 +174,16 @@ class PointDecoder:
                 self._refuse(refused, point, series)
                 continue
             self._budget.spend((len(positive or ()) + len(negative or ())) * COUNT_BYTES)
-            index = index_of(point.attributes)
+            index = index_of(tuple(twin.attributes), points, place)
             exponential = (point.scale, zero_count, point.zero_threshold, positive_offset, negative_offset, negative)
             add((index, time, start, count, *_sum_min_max(point), positive, flags, *exponential))
             if point.exemplars:
                 self._add_exemplars(point.exemplars, index, time)
 
-    def _add_summaries(self, points: Iterable[SummaryDataPoint], series: MetricSeries) -> None:
+    def _add_summaries(self, points: Sequence[SummaryDataPoint], lean: Iterable[Any], series: MetricSeries) -> None:
         """Summaries have no temporality; their counts are cumulative as Prometheus' are, so the start time is kept."""
         index_of = series.with_bounds(None).index
-        for point in points:
+        for place, (point, twin) in enumerate(zip(points, lean, strict=True)):
             try:
                 time, start, flags = _times(point, cumulative=True)
                 count = _count(point.count)
@@ -186,7 +193,8 @@ class PointDecoder:
             quantiles = tuple([item.quantile for item in point.quantile_values])
             values = tuple([item.value for item in point.quantile_values])
             self._budget.spend(len(values) * QUANTILE_BYTES)
-            self._summaries.append((index_of(point.attributes), time, start, count, point.sum, quantiles, values, flags))
+            index = index_of(tuple(twin.attributes), points, place)
+            self._summaries.append((index, time, start, count, point.sum, quantiles, values, flags))
 
     def _add_exemplars(self, exemplars: Collection[Exemplar], series: int, point_time: int) -> None:
         """An exemplar without a usable time stands at its point's; ``original`` tells."""
@@ -197,8 +205,7 @@ class PointDecoder:
             if not 0 < time < TIME_END:
                 time, columns.lossy = point_time, True
             kind = exemplar.WhichOneof("value")
-            value = None if kind is None else float(getattr(exemplar, kind))
-            value_int = exemplar.as_int if kind == "as_int" and int(exemplar.as_int) != int(float(exemplar.as_int)) else None
+            value, value_int = (None, None) if kind is None else _value(getattr(exemplar, kind))
             trace_id, span_id = exemplar.trace_id or None, exemplar.span_id or None
             if trace_id is not None and not valid_trace_id(trace_id):
                 trace_id, columns.lossy = None, True
@@ -229,6 +236,12 @@ def _times(point: Any, cumulative: bool) -> tuple[int, int | None, int]:
     if not 0 < time < TIME_END or start >= TIME_END or flags > INT32_MAX:
         raise _fault(time, start, flags)
     return time, start or None, flags
+
+
+def _value(sent: float | int) -> tuple[float, int | None]:
+    """A number as a float, and as an integer where it is one that no float is equal to."""
+    value = float(sent)
+    return value, None if isinstance(sent, float) or int(value) == sent else sent
 
 
 def _count(value: int) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from typing import Any
 
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue, KeyValueList
 
@@ -17,19 +18,21 @@ ContextKey = tuple[bytes, bytes, int, int, MetricKey, bytes | None]
 """identities and indexes of resource and scope, the metric, its bounds as packed floats (equal floats may differ: 0.0 and -0.0)"""
 Known = tuple[bytes, SeriesEntry]
 """An entry and its identity as bytes."""
+Labels = bytes | tuple[bytes, ...]
+"""Labels as JSON, as a KeyValueList where JSON is not faithful, or as the KeyValue messages that were sent, in their order."""
 
 
 class SeriesCache:
-    """Series seen, by context and then by labels (JSON, or a KeyValueList where that is not faithful); bounded as BoundedCache is."""
+    """Series seen, by context and then by labels; bounded as BoundedCache is."""
 
     __slots__ = ("_budget", "_contexts", "_used")
 
     def __init__(self, budget_bytes: int) -> None:
         self._budget = budget_bytes
         self._used = 0
-        self._contexts: dict[ContextKey, dict[bytes, Known]] = {}
+        self._contexts: dict[ContextKey, dict[Labels, Known]] = {}
 
-    def known(self, context: ContextKey) -> dict[bytes, Known]:
+    def known(self, context: ContextKey) -> dict[Labels, Known]:
         """The series of one context; whoever adds one calls :meth:`spend`."""
         found = self._contexts.get(context)
         if found is None:
@@ -68,6 +71,10 @@ class SeriesTable:
             series.append(known[1])
         return index
 
+    def spend(self, size: int) -> None:
+        """Account for what is kept of a series."""
+        self._cache.spend(size)
+
     def entry(self, context: ContextKey, labels: bytes, pairs: Collection[KeyValue], original: bytes | None) -> Known:
         """A series met for the first time."""
         _, _, resource, scope, (name, type_, unit, temporality, is_monotonic), packed = context
@@ -92,17 +99,26 @@ class SeriesTable:
 class LabelTable:
     """The series of one context, by labels."""
 
-    __slots__ = ("_columns", "_context", "_known", "_table")
+    __slots__ = ("_context", "_find", "_known", "_table")
 
-    def __init__(self, table: SeriesTable, context: ContextKey, known: dict[bytes, Known]) -> None:
+    def __init__(self, table: SeriesTable, context: ContextKey, known: dict[Labels, Known]) -> None:
         self._table = table
         self._context = context
         self._known = known
-        self._columns = table.columns
+        self._find = known.get
 
-    def index(self, pairs: Collection[KeyValue]) -> int:
-        """Index of the series with these labels."""
-        columns = self._columns
+    def index(self, raw: tuple[bytes, ...], points: Sequence[Any], place: int) -> int:
+        """Index of the series with these labels, as sent; the message at a place among points has them as well."""
+        known = self._find(raw)
+        if known is None:
+            known = self._known[raw] = self._canonical(points[place].attributes)
+            self._table.spend(200 + sum(map(len, raw)) + 40 * len(raw))
+        return self._table.index(known)
+
+    def _canonical(self, pairs: Collection[KeyValue]) -> Known:
+        """The series with these labels, whose order has no meaning."""
+        columns = self._table.columns
+        key: Labels
         key = labels = columns.attributes(pairs) if pairs else b"{}"
         original = None
         if columns.lossy:
@@ -112,7 +128,7 @@ class LabelTable:
         known = self._known.get(key)
         if known is None:
             known = self._known[key] = self._table.entry(self._context, labels, pairs, original)
-        return self._table.index(known)
+        return known
 
 
 class MetricSeries:
