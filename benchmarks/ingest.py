@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import sys
+
+import psycopg
 
 from benchmarks import client, databases, product, usage
 from benchmarks.bare import BareCopy, Written
@@ -24,13 +27,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--connections", type=int, default=16, help="with one request under way on each (16)")
     parser.add_argument("--transport", choices=["http", "grpc"], default="http")
     parser.add_argument("--workers", type=int, default=1, help="of the product (1)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a TIDEGAUGE_ setting of the product, such as INGEST_DIRECT_COMPRESS=true",
+    )
 
 
 def measure(options: argparse.Namespace) -> Report:
     """Alternate COPY and product for some rounds. Ends the program where the database does not hold exactly what was acknowledged."""
     with contextlib.ExitStack() as stack:
         url = stack.enter_context(databases.scratch(options.url)) if options.url else None
-        place = stack.enter_context(product.running(url, options.workers))
+        settings = dict(f"TIDEGAUGE_{each}".split("=", 1) for each in options.set)
+        place = stack.enter_context(product.running(url, options.workers, settings))
         what = signal_of(options.signal)
         address = place.http if options.transport == "http" else place.grpc
         load = Load(address, options.transport, what, options.items, options.connections)
@@ -55,24 +66,38 @@ def _measured(options: argparse.Namespace, place: Product, what: Signal, sender:
         turns.run(options.rounds, lambda: send)
         accepted = sum(len(each.latencies) for each in sent) * options.items
         stored = bare.count() - turns.copied_rows
+        grouped = _requests_a_transaction(connection)
     if stored != accepted:
         sys.exit(f"{accepted:,} items were acknowledged, {stored:,} are stored")
     report = Report(
         f"ingest of {options.signal} over {options.transport}, {options.workers} worker(s)",
         f"{databases.machine(place.dsn, embedded=embedded)}\n"
         f"requests of {options.items} items, {options.connections} connections, {options.rounds} rounds of {options.seconds:g} s; "
-        f"COPY of {bare.rows:,} rows, {options.group} requests a transaction, before each",
+        f"COPY of {bare.rows:,} rows, {options.group} requests a transaction, before each{''.join(f', {each}' for each in options.set)}",
     )
     turns.tell(report, "acknowledged")
-    _tell_client(report, sent[1:][turns.counted_rounds], options.items)
+    _tell_client(report, sent[1:][turns.counted_rounds], options.items, turns.spent)
+    report.add("requests a transaction", f"{grouped:.1f}")
     report.add("acknowledged = stored", f"{stored:,} items")
     return report
 
 
-def _tell_client(report: Report, rounds: list[Sent], items: int) -> None:
+def _tell_client(report: Report, rounds: list[Sent], items: int, others: float) -> None:
     total = Sent()
     for sent in rounds:
         total.add(sent)
-    report.add("CPU: client", f"{total.cpu / (len(total.latencies) * items) * 1e6:.1f} µs an item")
+    own = total.cpu / (len(total.latencies) * items)
+    report.add("CPU of the client", f"{own * 1e6:.1f} µs an item")
+    # What other work on the machine does not change much, where it spoils every rate.
+    report.add(
+        "CPU of all", f"{(own + others) * 1e6:.1f} µs an item, {(os.cpu_count() or 1) / (own + others):,.0f} items/s if that were all"
+    )
     report.add("answer after, median and 99 of 100", f"{total.quantile(0.5) * 1000:.0f} ms, {total.quantile(0.99) * 1000:.0f} ms")
     report.add("refused requests", str(total.refused))
+
+
+def _requests_a_transaction(connection: psycopg.Connection) -> float:
+    """What the writer's groups held, by the ledger: its rows of one transaction have one xmin."""
+    row = connection.execute("SELECT count(*)::float8 / count(DISTINCT xmin::text) FROM tidegauge.ingest_requests").fetchone()
+    assert row is not None
+    return float(row[0])

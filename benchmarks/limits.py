@@ -27,7 +27,7 @@ def measure(options: argparse.Namespace) -> Report:
             load = Load(address, transport, signal_of(options.signal), options.items, options.connections)
             with client.clients(load) as sender:
                 sender.send(_WARM_UP_SECONDS)
-                meter = usage.Meter(lambda: {"server": [pid]})  # noqa: B023 - called in the block below
+                meter = usage.Meter(lambda: {"server": [pid]})
                 with meter.counted():
                     sent = sender.send(options.seconds)
         items = len(sent.latencies) * options.items

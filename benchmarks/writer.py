@@ -95,7 +95,7 @@ def _measured(options: argparse.Namespace, runner: asyncio.Runner, store: Postgr
         prepare(options.rows, parallel)()
     with databases.connect(location.owner_dsn) as connection:
         bare = BareCopy(connection, signal_of(options.signal), options.rows, options.group * options.items)
-        turns = Turns(bare, lambda: {"store, in Python": [os.getpid()], DATABASE: usage.node(os.getpid()) or usage.database(connection)})
+        turns = Turns(bare, lambda: {"product": [os.getpid()], DATABASE: usage.node(os.getpid()) or usage.database(connection)})
         turns.run(options.rounds, lambda: prepare(bare.rows, options.parallel))
     report = Report(
         f"writing of decoded {options.signal}",
