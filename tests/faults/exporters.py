@@ -32,6 +32,11 @@ class Book:
     _acknowledged: Counter[int] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def join(self, exporter: int) -> None:
+        """An exporter that :meth:`progress` is to tell of, from now on."""
+        with self._lock:
+            self._acknowledged[exporter] = 0
+
     def sent(self, request: Request) -> None:
         with self._lock:
             self.requests.append(request)
@@ -79,6 +84,7 @@ class Exporter(threading.Thread):
         self._told: deque[tuple[Request, Answer]] = deque(maxlen=_REMEMBERED)
         self._finish = threading.Event()
         self._give_up_at = float("inf")
+        book.join(number)
 
     def finish(self, give_up_seconds: float) -> None:
         """Send nothing new; what is under way has that long to be acknowledged."""
