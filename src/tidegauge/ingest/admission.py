@@ -12,7 +12,8 @@ _FIRST_RATE = 8 << 20
 # So much may always wait: a dozen usual requests, however little the last ones were.
 _FLOOR_BYTES = 2 << 20
 _SAMPLE_SECONDS = 0.25
-_WEIGHT = 0.3
+# Less is believed sooner than more: too much let in makes everybody wait, too little is sent again.
+_WEIGHT_UP, _WEIGHT_DOWN = 0.3, 0.5
 # A measurement may not raise the rate by more at once: a single large answer in a short time says little.
 _RISE = 1.5
 
@@ -42,7 +43,7 @@ class Pace:
             return
         rate = min(self._bytes / (now - self._since), self.rate * _RISE)
         if rate > self.rate or self._waited > self._long_wait:
-            self.rate += _WEIGHT * (rate - self.rate)
+            self.rate += (_WEIGHT_UP if rate > self.rate else _WEIGHT_DOWN) * (rate - self.rate)
         self._since, self._bytes, self._waited = now, 0, 0.0
 
 
