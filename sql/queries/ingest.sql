@@ -86,6 +86,3 @@ COPY tidegauge.logs (
     time_source, ordinal, flags, dropped_attributes_count, severity_number, trace_id, span_id, severity_text, event_name, body, attributes,
     original
 ) FROM STDIN (FORMAT binary);
-
--- name: copy_ingest_rejections
-COPY tidegauge.ingest_rejections (tenant_id, signal, reason, message, items, digest, sample) FROM STDIN (FORMAT binary);

@@ -10,8 +10,10 @@ from hashlib import blake2b
 from operator import or_
 from uuid import UUID, uuid4
 
+from tidegauge.errors import InvalidArgument, PayloadTooLarge
 from tidegauge.ingest.admission import Share
 from tidegauge.ingest.limits import TimeLimits, enforce
+from tidegauge.ingest.refusals import RefusalLog
 from tidegauge.ingest.writer import Writer
 from tidegauge.model.batch import Batch, LogBatch, Signal
 from tidegauge.otlp.budget import Budget
@@ -50,6 +52,7 @@ class Ingestor:
         self._decodes = asyncio.Semaphore(_DECODES)
         self._large = asyncio.Lock()
         self._turn = asyncio.Lock()
+        self._refusals = RefusalLog(now_ns)
 
     async def ingest(self, received: Received, share: Share | None = None) -> IngestOutcome:
         """Store a request; returns after it is durable. ``share`` is what its body holds already, where it was admitted as it came.
@@ -66,7 +69,11 @@ class Ingestor:
             budget = Budget(size)
             held.hold(size)
             held.arrived()
-            request = await self._decoded(received, budget)
+            try:
+                request = await self._decoded(received, budget)
+            except (InvalidArgument, PayloadTooLarge) as error:
+                self._refusals.note(received.signal, received.endpoint, size, error)
+                raise
             if not len(request.batch) and not request.batch.rejections:
                 # Empty requests succeed, and nothing is worth an entry in the ledger.
                 return IngestOutcome(0, "")

@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegauge.model.batch import ExemplarColumns, HistogramColumns, LogBatch, NumberColumns, Rejection, Signal, SpanBatch, SummaryColumns
+from tidegauge.model.batch import ExemplarColumns, HistogramColumns, LogBatch, NumberColumns, SpanBatch, SummaryColumns
 from tidegauge.storage.postgres import copy
 
 Field = Callable[[bytes], object]
@@ -274,11 +274,3 @@ def test_logs(batch: LogBatch, digest: uuid.UUID) -> None:
         batch, "ordinal", "flags", "dropped_attributes_count", "severity_number", "trace_id", "span_id", "severity_text", "event_name",
         "body", "attributes", "original",
     )  # fmt: skip
-
-
-@given(st.lists(st.builds(Rejection, TEXT, TEXT, st.integers(0, 2**40), optional(st.binary(max_size=5))), max_size=4), st.uuids())
-def test_rejections(rejected: list[Rejection], digest: uuid.UUID) -> None:
-    found = read_rows(
-        copy.rejections(rejected, 2, Signal.LOGS, digest), integer, integer, bytes.decode, bytes.decode, integer, bytes, bytes
-    )
-    assert found == [(2, 3, each.reason, each.message, each.items, digest.bytes, each.sample) for each in rejected]

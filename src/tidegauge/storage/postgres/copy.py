@@ -15,7 +15,7 @@ from struct import Struct, pack
 from typing import Any
 from uuid import UUID
 
-from tidegauge.model.batch import ExemplarColumns, HistogramColumns, LogBatch, NumberColumns, Rejection, SpanBatch, SummaryColumns
+from tidegauge.model.batch import ExemplarColumns, HistogramColumns, LogBatch, NumberColumns, SpanBatch, SummaryColumns
 
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
@@ -371,21 +371,6 @@ def _ids(trace_id: bytes | None, span_id: bytes | None) -> bytes:
     if trace_id is not None and span_id is not None:
         return _both_ids(16, trace_id, 8, span_id)
     return _bytea(trace_id) + _bytea(span_id)
-
-
-def rejections(found: Sequence[Rejection], tenant_id: int, signal: int, digest: UUID) -> bytes:
-    """Rows of ``tidegauge.ingest_rejections``."""
-    out: list[bytes] = []
-    for rejection in found:
-        out += (
-            Struct(">hihih").pack(7, 2, tenant_id, 2, signal),
-            text(rejection.reason),
-            text(rejection.message),
-            _int8(8, rejection.items),
-            _bytea(digest.bytes),
-            _bytea(rejection.sample),
-        )
-    return b"".join(out)
 
 
 class _Texts(dict[str, bytes]):
