@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import re
 from collections import Counter
 from typing import Any
@@ -40,7 +41,7 @@ class JsonRequest:
         self._items = 0
         self.message = type_()
         try:
-            document = json.loads(body.decode("utf-8"), parse_constant=self._no_constant)
+            document = json.loads(body.decode("utf-8"), parse_constant=self._no_constant, parse_float=self._finite)
             json.dumps(document, ensure_ascii=False).encode()  # lone surrogates are no characters
         except ValueError as error:
             raise Unreadable from error
@@ -49,6 +50,12 @@ class JsonRequest:
     @staticmethod
     def _no_constant(name: str) -> None:
         raise ValueError(name)
+
+    @staticmethod
+    def _finite(text: str) -> float:
+        if math.isinf(float(text)):
+            raise ValueError(text)
+        return float(text)
 
     def _fill(self, message: Any, document: Any, level: int) -> None:
         if not isinstance(document, dict) or level > DEEPEST:
