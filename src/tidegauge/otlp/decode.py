@@ -76,8 +76,8 @@ class Decoder:
         if signal is Signal.METRICS:
             metrics = self._parts(ExportMetricsServiceRequest, self._lean.metrics, METRICS, body, encoding, rejections, sent)
             return decode_metrics(metrics, origins, rejections, budget, self._series)
-        logs = self._requests(ExportLogsServiceRequest, LOG_RECORDS, body, encoding, rejections, sent)
-        return decode_logs(logs, origins, rejections, budget, sent)
+        logs = self._parts(ExportLogsServiceRequest, self._lean.logs, LOG_RECORDS, body, encoding, rejections, sent)
+        return decode_logs(logs, origins, rejections, budget, sent, self._attributes)
 
     def _parts(
         self,
@@ -104,22 +104,6 @@ class Decoder:
             twin = lean.FromString(request.SerializeToString() if sent else part)
             del part  # it may be as large as the body
             yield request, twin
-
-    def _requests(
-        self, type_: type[Request], levels: Levels, body: bytes, encoding: Encoding, rejections: Rejections, sent: dict[bytes, bytes]
-    ) -> Iterator[Request]:
-        """The request, in parts where it is large; ``sent`` has what was sent for items of the last part that had to be changed."""
-        if encoding is Encoding.JSON:
-            yield self._json.read(type_, body, rejections)
-            return
-        for part in parts(body, levels, self._shapes[type_.DESCRIPTOR.full_name]):
-            sent.clear()
-            try:
-                request = self._parsed(type_, part, rejections, sent)
-            except DecodeError as error:
-                raise InvalidArgument(f"the body of {len(body)} bytes is not a protobuf {type_.__name__}: {_cause(error)}") from error
-            del part  # it may be as large as the body
-            yield request
 
     def _parsed(self, type_: type[Request], part: bytes, rejections: Rejections, sent: dict[bytes, bytes]) -> Request:
         try:

@@ -1,56 +1,47 @@
-"""Log records (opentelemetry/proto/logs/v1/logs.proto) to a LogBatch."""
+"""Log records (opentelemetry/proto/logs/v1/logs.proto) to a LogBatch.
+
+Column by column, as far as all records are alike; one with anything out of the ordinary is read once more from its message.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
+from itertools import compress
+from typing import Any
 
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from tidegauge.model.batch import LogBatch
+from tidegauge.otlp.attributes import AttributeCache, total_bytes
 from tidegauge.otlp.budget import LOG_BYTES, Budget
-from tidegauge.otlp.items import CHUNK, Row, Rows
-from tidegauge.otlp.limits import INT16_MAX, TIME_END, valid_span_id, valid_trace_id
+from tidegauge.otlp.items import Part, chunks, originals
+from tidegauge.otlp.limits import INT16_MAX, TIME_END, ZERO_SPAN_ID, ZERO_TRACE_ID, valid_span_id, valid_trace_id
 from tidegauge.otlp.origins import Origins
 from tidegauge.otlp.rejections import Rejections
 from tidegauge.otlp.values import JsonColumns
 
-_COLUMNS = (
-    "ordinal",
-    "time_unix_nano",
-    "observed_time_unix_nano",
-    "severity_number",
-    "severity_text",
-    "event_name",
-    "body",
-    "trace_id",
-    "span_id",
-    "flags",
-    "dropped_attributes_count",
-)
-
 
 def decode_logs(
-    requests: Iterable[ExportLogsServiceRequest], origins: Origins, rejections: Rejections, budget: Budget, sent: Mapping[bytes, bytes]
+    parts: Iterable[Part], origins: Origins, rejections: Rejections, budget: Budget, sent: Mapping[bytes, bytes], cache: AttributeCache
 ) -> LogBatch:
     """All log records of a request, which may come in parts."""
     batch = LogBatch(origins.resources, origins.scopes)
-    rows = Rows(budget, LOG_BYTES, sent)
+    decoder = _LogDecoder(batch, rejections, budget, sent, cache)
     ordinal = 0
-    for resource_logs in chain.from_iterable(request.resource_logs for request in requests):
-        resource = origins.resource(resource_logs.resource, resource_logs.schema_url)
-        rejections.service = origins.resources[resource].service_name
-        for scope_logs in resource_logs.scope_logs:
-            before = len(rows)
-            for first in range(0, len(scope_logs.log_records), CHUNK):
-                _add_rows(rows, scope_logs.log_records[first : first + CHUNK], ordinal + first, rejections)
-            ordinal += len(scope_logs.log_records)
-            added = len(rows) - before
-            batch.resource += [resource] * added
-            batch.scope += [origins.scope(scope_logs.scope, scope_logs.schema_url)] * added
-    rows.fill(batch, _COLUMNS)
+    for message, lean in parts:
+        for resource_logs, lean_resource in zip(message.resource_logs, lean.items, strict=True):
+            resource = origins.resource(resource_logs.resource, resource_logs.schema_url)
+            rejections.service = origins.resources[resource].service_name
+            for scope_logs, lean_scope in zip(resource_logs.scope_logs, lean_resource.items, strict=True):
+                scope = origins.scope(scope_logs.scope, scope_logs.schema_url)
+                before = len(batch)
+                for places, records in chunks(lean_scope.items):
+                    decoder.add(records, scope_logs.log_records, places, ordinal)
+                ordinal += len(lean_scope.items)
+                added = len(batch) - before
+                batch.resource += [resource] * added
+                batch.scope += [scope] * added
     batch.ordinal = _among_all(batch.ordinal, rejections.malformed)
     batch.rejections = rejections.listed()
     return batch
@@ -69,49 +60,101 @@ def _among_all(ordinals: list[int], malformed: Sequence[int]) -> list[int]:
     return found
 
 
-def _add_rows(found: Rows, records: Sequence[LogRecord], ordinal: int, rejections: Rejections) -> None:
-    """Add a row a record (hot path). Ids that mean nothing do not cost a record: it is then in no trace (logs.proto, trace_id)."""
-    rows: list[Row] = []
-    attributes: list[dict[str, object]] = []
-    kept: list[LogRecord] = []
-    lossy: list[int] = []
-    columns = JsonColumns()
-    mapping_of, text_of = columns.mapping, columns.text
-    for position, record in enumerate(records, ordinal):
-        time, observed_time = record.time_unix_nano, record.observed_time_unix_nano
-        if time >= TIME_END or observed_time >= TIME_END:
-            rejections.add("time_out_of_range", "a log record's times must be before 2262-04-11 (2^63 nanoseconds)", record)
-            continue
-        trace_id, span_id = record.trace_id or None, record.span_id or None
-        if trace_id is not None and not valid_trace_id(trace_id):
-            trace_id, columns.lossy = None, True
-        if span_id is not None and not valid_span_id(span_id):
-            span_id, columns.lossy = None, True
-        severity_number: int = record.severity_number
-        if not 0 <= severity_number <= INT16_MAX:
-            severity_number, columns.lossy = 0, True
-        event_name, severity_text = record.event_name, record.severity_text
-        attributes.append(mapping_of(record.attributes))
-        kept.append(record)
-        rows.append(
-            (
-                position,
-                time,
-                observed_time,
-                severity_number,
-                text_of(severity_text) if severity_text else "",
-                text_of(event_name) if event_name else "",
-                _body(record.body, columns) if record.HasField("body") else None,
-                trace_id,
-                span_id,
-                record.flags,
-                record.dropped_attributes_count,
-            )
-        )
+class _LogDecoder:
+    def __init__(self, batch: LogBatch, rejections: Rejections, budget: Budget, sent: Mapping[bytes, bytes], cache: AttributeCache) -> None:
+        self._batch = batch
+        self._rejections = rejections
+        self._budget = budget
+        self._sent = sent
+        self._cache = cache
+
+    def add(self, records: Sequence[Any], messages: Sequence[LogRecord], places: Sequence[int], ordinal: int) -> None:
+        """Add a row a record. ``messages[places[i]]`` is the message of ``records[i]``; the list's first is the request's ``ordinal``-th.
+
+        This is the hot path.
+        """
+        batch = self._batch
+        times = [record.time_unix_nano for record in records]
+        observed_times = [record.observed_time_unix_nano for record in records]
+        if max(times) >= TIME_END or max(observed_times) >= TIME_END:
+            good = [row for row, place in enumerate(places) if self._is_kept(messages[place])]
+            if good:
+                self.add([records[row] for row in good], messages, [places[row] for row in good], ordinal)
+            return
+        first, count = len(batch), len(records)
+        batch.ordinal += [ordinal + place for place in places]
+        batch.time_unix_nano += times
+        batch.observed_time_unix_nano += observed_times
+        batch.severity_number += [record.severity_number for record in records]
+        batch.severity_text += [record.severity_text for record in records]
+        # An empty body, none, and one of another type are told apart by the message.
+        batch.body += [record.body.string_value or None for record in records]
+        batch.trace_id += [record.trace_id or None for record in records]
+        batch.span_id += [record.span_id or None for record in records]
+        batch.flags += [record.flags for record in records]
+        attributes = self._cache.objects([record.attributes for record in records])
+        batch.attributes += attributes  # type: ignore[arg-type]
+        batch.event_name += [""] * count
+        batch.dropped_attributes_count += [0] * count
+        batch.original += [None] * count
+        columns = JsonColumns()
+        for row in self._odd_rows(records, first):
+            self._complete(first + row, messages[places[row]], columns)
+        if self._sent:
+            batch.original[first:] = originals(self._sent, batch.original[first:], [messages[place] for place in places])
+        self._budget.spend(count * LOG_BYTES + total_bytes(attributes) + columns.written)
+
+    def _odd_rows(self, records: Sequence[Any], first: int) -> set[int]:
+        """Which of the records are not in their rows (from ``first``) as they have to be."""
+        batch, rows = self._batch, range(len(records))
+        odd = set(compress(rows, [record.WhichOneof("other") for record in records]))
+        bodies, attributes, severities = batch.body[first:], batch.attributes[first:], batch.severity_number[first:]
+        trace_ids, span_ids = batch.trace_id[first:], batch.span_id[first:]
+        if None in bodies:
+            odd.update(row for row in rows if bodies[row] is None)
+        if None in attributes:
+            odd.update(row for row in rows if attributes[row] is None)
+        # Seldom does any record have the following: looked for in all at once.
+        texts = batch.severity_text[first:]
+        if "\0" in "".join(filter(None, bodies)) or "\0" in "".join(texts):
+            odd.update(row for row in rows if "\0" in texts[row] or "\0" in (bodies[row] or ""))
+        if min(severities) < 0 or max(severities) > INT16_MAX:
+            odd.update(row for row in rows if not 0 <= severities[row] <= INT16_MAX)
+        if not (set(map(len, filter(None, trace_ids))) <= {16} and set(map(len, filter(None, span_ids))) <= {8}) or (
+            ZERO_TRACE_ID in trace_ids or ZERO_SPAN_ID in span_ids
+        ):
+            odd.update(rows)
+        return odd
+
+    def _complete(self, row: int, record: LogRecord, columns: JsonColumns) -> None:
+        """Set what may be out of the ordinary, and ``original`` where the columns do not hold it.
+
+        Ids that mean nothing do not cost a record: it is then in no trace (logs.proto, trace_id).
+        """
+        batch = self._batch
+        batch.severity_text[row] = columns.text(record.severity_text)
+        batch.event_name[row] = columns.text(record.event_name)
+        batch.body[row] = _body(record.body, columns) if record.HasField("body") else None
+        batch.dropped_attributes_count[row] = record.dropped_attributes_count
+        if batch.attributes[row] is None:
+            batch.attributes[row] = columns.attributes(record.attributes)
+        if not 0 <= record.severity_number <= INT16_MAX:
+            batch.severity_number[row], columns.lossy = 0, True
+        if record.trace_id and not valid_trace_id(record.trace_id):
+            batch.trace_id[row], columns.lossy = None, True
+        if record.span_id and not valid_span_id(record.span_id):
+            batch.span_id[row], columns.lossy = None, True
         if columns.lossy:
-            lossy.append(len(rows) - 1)
+            original = batch.original[row] = record.SerializeToString()
+            columns.written += len(original)
             columns.lossy = False
-    found.add(rows, attributes, kept, columns, lossy)
+
+    def _is_kept(self, record: LogRecord) -> bool:
+        """Whether a record can be stored; counts it among the rejections if not."""
+        kept: bool = max(record.time_unix_nano, record.observed_time_unix_nano) < TIME_END
+        if not kept:
+            self._rejections.add("time_out_of_range", "a log record's times must be before 2262-04-11 (2^63 nanoseconds)", record)
+        return kept
 
 
 def _body(body: AnyValue, columns: JsonColumns) -> str | None:

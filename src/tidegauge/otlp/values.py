@@ -20,7 +20,6 @@ from tidegauge.model.attributes import AnyValue, KeyValues
 
 REPLACEMENT = "\ufffd"
 """Stands in columns where NUL was sent."""
-_LINE_FEED = orjson.Fragment(b"\n")
 FLOAT_LIMIT = 1e16
 _ESCAPED_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 _NUL_REPLACED = rb"\1" + REPLACEMENT.encode()
@@ -49,32 +48,6 @@ class JsonColumns:
         if len(mapping) != len(pairs):
             self.lossy = True
         return mapping
-
-    def texts(self, mappings: list[dict[str, object]]) -> tuple[list[bytes], list[int]]:
-        """JSON objects without NUL, and the positions of those in which one was replaced.
-
-        All are written at once and split at raw line feeds, which JSON strings do not contain: one call for many objects, and no
-        shrinking of a buffer for each of them.
-        """
-        if not mappings:
-            return [], []
-        if len(mappings) == 1:
-            # One item may be as large as a request: no copies.
-            self.lossy = False
-            text = self.dumps(mappings[0])
-            return [text], [0] if self.lossy else []
-        between: list[object] = [_LINE_FEED] * (2 * len(mappings) - 1)
-        between[::2] = mappings
-        text = orjson.dumps(between)
-        self.written += len(text)
-        texts = text[1:-1].split(b",\n,")
-        replaced = []
-        if b"\\u0000" in text:
-            for position, found in enumerate(texts):
-                texts[position], count = _ESCAPED_NUL.subn(_NUL_REPLACED, found)
-                if count:
-                    replaced.append(position)
-        return texts, replaced
 
     def dumps(self, value: object) -> bytes:
         """JSON without NUL."""
