@@ -44,6 +44,7 @@ class Killer:
         found = {
             "parent SIGKILL": self._kill_parent,
             "parent SIGKILL while it starts": self._kill_starting_parent,
+            "everything SIGKILL": self._kill_everything,
             "parent SIGTERM": self._terminate_parent,
             "parent SIGSTOP": lambda: self._pause([self.product.pid]),
         }
@@ -112,6 +113,15 @@ class Killer:
         self._orphans.update(family.workers, family.database)
         self.product.kill()
         self._wait(0, 1.5)
+        self.product.launch()
+
+    def _kill_everything(self) -> None:
+        """As when a machine or a container goes down."""
+        family = self.product.family()
+        self.product.kill()
+        for pid in (*family.workers, *family.database):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self.product.launch()
 
     def _kill_starting_parent(self) -> None:
