@@ -45,8 +45,8 @@ class Stop:
     async def run(self, work: Coroutine[Any, Any, None]) -> bool:
         """Do the work until it ends, or in order until the bound where it is asked to; says whether it was.
 
-        SIGINT, SIGTERM and :meth:`ask` ask. A second signal ends the process at once with 128 and the signal's number. Where the orderly end takes too long, the process
-        ends with 0: nothing is acknowledged that is not committed, so there is nothing left to lose.
+        SIGINT, SIGTERM and :meth:`ask` ask. A second signal ends the process at once with 128 and the signal's number. Where the orderly
+        end takes too long, the process ends with 0: nothing is acknowledged that is not committed, so there is nothing left to lose.
         """
         self._work = asyncio.create_task(work)
         with self._signals(), contextlib.suppress(asyncio.CancelledError):

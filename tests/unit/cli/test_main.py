@@ -53,6 +53,15 @@ def test_an_argument_that_looks_like_markup_is_shown(run: Run, capsys: pytest.Ca
     assert "[/x]" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("workers", ["0", "-1", "65"])
+@pytest.mark.parametrize("command", ["up", "serve"])
+def test_a_number_of_workers_that_makes_no_sense_is_refused(
+    run: Run, capsys: pytest.CaptureFixture[str], command: str, workers: str
+) -> None:
+    assert run(command, "--workers", workers) == 2
+    assert f"TIDEGAUGE_SERVE_WORKERS={workers}: Input should be " in capsys.readouterr().err
+
+
 def test_a_duration_beyond_all_bounds_is_one_readable_message(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("simulate", "--duration", "99999999999999d") == 2
     assert "--duration=99999999999999d: that is longer than any duration can be" in capsys.readouterr().err
