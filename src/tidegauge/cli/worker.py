@@ -82,7 +82,7 @@ class _Worker:
         self._out = out
         seconds = task.settings.serve.shutdown_timeout.total_seconds() * SHARE
         self._orphan_seconds = min(seconds, _ORPHAN_SECONDS)
-        self._stop = Stop(Ending(seconds, told=lambda _: None))
+        self._stop = Stop(Ending(seconds, told=lambda _: report(out, {"event": "ending"})))
 
     async def run(self) -> None:
         await self._stop.run(self._serve())

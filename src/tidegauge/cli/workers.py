@@ -156,12 +156,16 @@ class Workers:
                     first.set_result(None)
             await worker.process.wait()
         finally:
-            self._balance.drop(worker.pid)
-            if not self.pids:
-                self._someone.clear()
+            self._gone(worker)
             if worker.process.returncode is not None:
                 del self._workers[worker.pid]
                 worker.channel.close()
+
+    def _gone(self, worker: _Worker) -> None:
+        """It gets no connections any more."""
+        self._balance.drop(worker.pid)
+        if not self._balance.workers:
+            self._someone.clear()
 
     def _note(self, worker: _Worker, message: Message) -> None:
         match message["event"]:
@@ -169,6 +173,8 @@ class Workers:
                 worker.ready = True
                 self._balance.join(worker.pid)
                 self._someone.set()
+            case "ending":
+                self._gone(worker)
             case "closed":
                 self._balance.closed(worker.pid, message["listener"], had_been_asked=message["asked"])
             case "stayed":

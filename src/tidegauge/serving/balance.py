@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection
 
 
 class Balance:
@@ -24,9 +24,9 @@ class Balance:
         self._leaving.pop(worker, None)
 
     @property
-    def workers(self) -> Iterable[int]:
+    def workers(self) -> Collection[int]:
         """Those that take connections."""
-        return list(self._open)
+        return self._open.keys()
 
     def order(self, listener: int) -> list[int]:
         """Workers, those with the fewest connections of this listener first; all listeners decide between equals."""

@@ -25,13 +25,13 @@ class Message(TypedDict, total=False):
     """A worker's message.
 
     Attributes:
-        event: ``ready``; ``closed`` (a connection of ``listener``; ``asked``: it had been told to leave); ``stayed`` (there was none to
-            let go); ``quiet`` (``seconds`` since the last commit); ``failed`` (``error``: its class, ``message``, ``hint``: it cannot
-            start).
+        event: ``ready``; ``ending`` (it takes no connection any more); ``closed`` (a connection of ``listener``; ``asked``: it had been
+            told to leave); ``stayed`` (there was none to let go); ``quiet`` (``seconds`` since the last commit); ``failed`` (``error``:
+            its class, ``message``, ``hint``: it cannot start).
 
     """
 
-    event: Literal["ready", "closed", "stayed", "quiet", "failed"]
+    event: Literal["ready", "ending", "closed", "stayed", "quiet", "failed"]
     listener: int
     asked: bool
     seconds: float
