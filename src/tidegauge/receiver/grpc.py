@@ -28,6 +28,7 @@ class GrpcLimits:
         max_streams: calls at a time on a connection; a client keeps further ones back.
         max_reads: messages that are being received at a time, over all connections. Together with ``max_body_bytes`` this bounds what
             gRPC holds of messages that are not whole yet.
+        read_seconds: how long a message may take to arrive.
 
     """
 
@@ -36,6 +37,7 @@ class GrpcLimits:
     max_connection_age_seconds: float | None = 600.0
     max_streams: int = 100
     max_reads: int = 16
+    read_seconds: float = 30.0
 
 
 @contextlib.asynccontextmanager
@@ -68,7 +70,7 @@ async def serving_grpc(
     server = grpc.aio.server(options=_options(limits, reuse_port))
     health = Health(readiness)
     guard = Token(token)
-    reading = Reading(limits.max_body_bytes, limits.max_reads)
+    reading = Reading(limits.max_body_bytes, limits.max_reads, limits.read_seconds)
     server.add_generic_rpc_handlers((*Exports(ingestor, reading, guard).handlers(), health.handlers(), *reflection_handlers(guard)))
     port = _listen(server, listen)
     await server.start()

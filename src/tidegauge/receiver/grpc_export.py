@@ -28,6 +28,8 @@ SERVICES = {
     "opentelemetry.proto.collector.metrics.v1.MetricsService": Signal.METRICS,
     "opentelemetry.proto.collector.logs.v1.LogsService": Signal.LOGS,
 }
+# How long a call waits for others' messages to arrive before it is told to come again.
+_TURN_SECONDS = 2
 # Two bytes that no protobuf message begins with: field 3 of a wire type that does not exist.
 _GZIP_MAGIC = b"\x1f\x8b"
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
@@ -37,14 +39,13 @@ _logger = logging.getLogger(__name__)
 class Reading:
     """Receives messages: at most so many at a time, each of at most so many bytes.
 
-    ``read_seconds`` is how long one may take (an SDK gives up after 10 s), ``turn_seconds`` how long a call waits for others' messages.
+    ``read_seconds`` is how long one may take; an SDK gives up after 10 s.
     """
 
-    def __init__(self, max_bytes: int, max_reads: int, *, read_seconds: float = 30, turn_seconds: float = 2) -> None:
+    def __init__(self, max_bytes: int, max_reads: int, read_seconds: float) -> None:
         self._max_bytes = max_bytes
         self._max_reads = max_reads
         self._read_seconds = read_seconds
-        self._turn_seconds = turn_seconds
         self._turns = asyncio.Semaphore(max_reads)
 
     async def read(self, context: grpc.aio.ServicerContext, share: Share) -> bytes:
@@ -87,7 +88,7 @@ class Reading:
             await self._turns.acquire()
             return
         try:
-            async with asyncio.timeout(self._turn_seconds):
+            async with asyncio.timeout(_TURN_SECONDS):
                 await self._turns.acquire()
         except TimeoutError:
             raise Overloaded(f"{self._max_reads} messages are arriving already", hint="send slower") from None

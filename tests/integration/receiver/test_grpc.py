@@ -291,15 +291,15 @@ def headers(stream: int) -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def stalled(port: int, calls: int, message: bytes) -> AsyncIterator[None]:
+async def stalled(port: int, calls: int, message: bytes) -> AsyncIterator[asyncio.StreamReader]:
     """A client that begins calls, sends ``message`` of each and then nothing more; it vanishes where the block ends."""
-    _, client = await asyncio.open_connection("127.0.0.1", port)
+    answers, client = await asyncio.open_connection("127.0.0.1", port)
     client.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, b""))
     for stream in range(1, 2 * calls, 2):
         client.write(headers(stream) + frame(DATA, stream, message))
     await client.drain()
     try:
-        yield
+        yield answers
     finally:
         client.transport.abort()
 
@@ -311,8 +311,9 @@ async def test_who_vanishes_in_the_middle_of_a_message_keeps_nobody_out(
     # 100,000 bytes are announced, ten come: as many such calls as may be received at a time, and more.
     async with stalled(port, 5, b"\0" + struct.pack(">I", 100_000) + bytes(10)):
         with fails(grpc.StatusCode.UNAVAILABLE) as caught:
-            while True:
-                await stub.Export(spans(1))
+            async with asyncio.timeout(20):
+                while True:
+                    await stub.Export(spans(1))
         assert "arriving already" in caught.value.details()
         assert retry_seconds(caught.value) == 1
         assert writer.pending_bytes <= 10
@@ -320,6 +321,44 @@ async def test_who_vanishes_in_the_middle_of_a_message_keeps_nobody_out(
     await condition(lambda: not writer.pending_bytes)
     await stub.Export(spans(3))
     assert len(store.requests) == seen + 1
+
+
+@contextlib.asynccontextmanager
+async def server(writer: Writer, limits: GrpcLimits) -> AsyncIterator[int]:
+    async def readiness() -> dict[str, str]:
+        return {"timescaledb": "ok"}
+
+    async with serving_grpc(ingestor(writer), ANYWHERE, limits, token=None, readiness=readiness) as port:
+        yield port
+
+
+async def test_a_message_that_does_not_arrive_ends_its_call(writer: Writer) -> None:
+    async with (
+        server(writer, GrpcLimits(LIMIT, max_reads=1, read_seconds=0.1)) as port,
+        stalled(port, 3, b"\0" + struct.pack(">I", 100_000) + bytes(10)) as answers,
+        asyncio.timeout(20),
+    ):
+        for _ in range(3):
+            await answers.readuntil(b"did not arrive within 0.1 s")
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            await TraceServiceStub(channel).Export(spans(1))
+
+
+async def test_connections_are_renewed_and_what_is_under_way_ends(store: MemoryStore, writer: Writer) -> None:
+    store.gate.clear()
+    async with (
+        server(writer, GrpcLimits(LIMIT, max_connection_age_seconds=0.1)) as port,
+        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+        asyncio.timeout(20),
+    ):
+        running = asyncio.ensure_future(TraceServiceStub(channel).Export(spans(1)))
+        await condition(lambda: writer.pending_bytes)
+        async with stalled(port, 0, b"") as answers:
+            await answers.readuntil(b"max_age")  # GOAWAY, and why; the other connection is older
+        store.gate.set()
+        await running
+        await TraceServiceStub(channel).Export(spans(2))
+    assert [len(request.batch) for request in store.requests] == [1, 2]
 
 
 async def test_health_is_what_readiness_says(channel: grpc.aio.Channel, checks: dict[str, str]) -> None:
@@ -355,19 +394,15 @@ async def test_reflection_names_the_services(channel: grpc.aio.Channel, package:
 
 
 async def test_stopping_ends_what_is_under_way_and_takes_nothing_new(store: MemoryStore) -> None:
-    async def readiness() -> dict[str, str]:
-        return {"timescaledb": "ok"}
-
-    async with writing(store, LIMIT) as writer, contextlib.AsyncExitStack() as server:
-        serving = serving_grpc(ingestor(writer), ANYWHERE, GrpcLimits(LIMIT), token=None, readiness=readiness)
-        port = await server.enter_async_context(serving)
+    async with writing(store, LIMIT) as writer, contextlib.AsyncExitStack() as stack:
+        port = await stack.enter_async_context(server(writer, GrpcLimits(LIMIT)))
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
             await watch.read()
             store.gate.clear()
             running = asyncio.ensure_future(TraceServiceStub(channel).Export(spans(1)))
             await condition(lambda: writer.pending_bytes)
-            stopped = asyncio.ensure_future(server.aclose())
+            stopped = asyncio.ensure_future(stack.aclose())
             assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
             assert await watch.read() is grpc.aio.EOF
             with fails(grpc.StatusCode.UNAVAILABLE):
