@@ -108,7 +108,7 @@ BEGIN
             ('tidegauge.series', 'original', 'An OTLP KeyValueList of the labels as sent, only where the column cannot give them back.'),
             (NULL, 'created_at', 'When the row was made.'),
             (NULL, 'updated_at', 'When the row last changed.'),
-            (NULL, 'last_seen', 'When it was last sent, by the hour.'),
+            (NULL, 'last_seen', 'When it was last sent, by the hour; up to two hours behind.'),
             (NULL, 'deletion_epoch', 'Epoch in which it was chosen for collection; NULL: in use.'),
             (NULL, 'metric_name', 'Name of the metric.'),
             (NULL, 'unit', 'Unit as sent (UCUM), such as s, ms, By, {request}.'),

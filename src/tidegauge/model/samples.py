@@ -22,6 +22,7 @@ _JSON = frozenset({"attributes", "events", "links", "filtered_attributes"})
 _LEFT_OUT = frozenset({"resources", "scopes", "rejections", "resource", "scope", "series", "original", "ordinal"})
 # Tried one after the other, until the sample is small enough: texts and lists longer than this are cut.
 _LENGTHS = (1000, 200, 50, 10)
+_SAFE_INTEGER = 2**53 - 1
 
 
 def sample(batch: Batch, row: Row) -> bytes:
@@ -68,7 +69,8 @@ def _shown(name: str, value: Any) -> Any:
         return value.hex() if isinstance(value, bytes) else value
     if name in _JSON:
         return _parsed(value)
-    if isinstance(value, float) and not isfinite(value):
+    # What JSON does not have, or not with all digits.
+    if (isinstance(value, float) and not isfinite(value)) or (isinstance(value, int) and abs(value) > _SAFE_INTEGER):
         return str(value)
     if isinstance(value, tuple):
         return [_shown(name, held) for held in value]

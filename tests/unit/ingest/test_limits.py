@@ -50,7 +50,7 @@ def test_exactly_what_is_out_of_range_goes_and_rows_stay_whole(starts: list[int]
     for rejection in batch.rejections:
         sample = json.loads(rejection.sample or b"")
         assert (rejection.service, rejection.sample_type, sample["service"]) == ("cart", "json", "cart")
-        assert sample["start_time_unix_nano"] in starts
+        assert int(sample["start_time_unix_nano"]) in starts
         assert sample["attributes"]["row"] not in kept
 
 
