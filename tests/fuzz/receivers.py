@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import traceback
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -88,7 +89,8 @@ class Store:
 class Receivers:
     """Both receivers; ``run`` raises Wrong for an answer that is not as it should be."""
 
-    def __init__(self, ingestor: Ingestor) -> None:
+    def __init__(self, ingestor: Ingestor, failures: _Failures) -> None:
+        self._failures = failures
         self._http = OtlpHttp(ingestor, MAX_BODY_BYTES)
         exports = Exports(ingestor, Reading(MAX_BODY_BYTES, 16), Token(None))
         self._grpc = {
@@ -100,10 +102,11 @@ class Receivers:
 
     async def run(self, case: Case) -> None:
         """One request."""
-        if case.method == b"GRPC":
-            await self._run_grpc(case)
-        else:
-            await self._run_http(case)
+        self._failures.last = ""
+        try:
+            await (self._run_grpc(case) if case.method == b"GRPC" else self._run_http(case))
+        except Wrong as wrong:
+            raise Wrong(f"{wrong}: {self._failures.last}") from None
 
     async def _run_http(self, case: Case) -> None:
         sent: list[Any] = []
@@ -223,13 +226,28 @@ def _check_response(answer: Any) -> None:
         raise Wrong("a partial success that does not say why")
 
 
+class _Failures(logging.Handler):
+    """What the receivers log of an internal error: where it comes from, for the answer does not tell."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.last = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            frames = traceback.extract_tb(error.__traceback__)
+            self.last = f"{type(error).__name__} in {frames[-1].name}: {str(error)[:200]}"
+
+
 @asynccontextmanager
 async def receivers() -> AsyncIterator[Receivers]:
     """Both receivers on an ingest path of their own."""
-    logging.disable(logging.CRITICAL)
+    failures = _Failures()
+    logging.basicConfig(handlers=[failures], level=logging.ERROR, force=True)
     limits = dict.fromkeys(Signal, TimeLimits(timedelta(days=3650), timedelta(minutes=10)))
     writer = Writer(
         Store(), max_pending_bytes=64 << 20, group_max_rows=10_000, group_max_bytes=8 << 20, commit_timeout=timedelta(seconds=5)
     )
     async with writer:
-        yield Receivers(Ingestor(Decoder(4 << 20), writer, limits, lambda: NOW))
+        yield Receivers(Ingestor(Decoder(4 << 20), writer, limits, lambda: NOW), failures)
