@@ -92,7 +92,7 @@ class Receivers:
     def __init__(self, ingestor: Ingestor, failures: _Failures) -> None:
         self._failures = failures
         self._http = OtlpHttp(ingestor, MAX_BODY_BYTES)
-        exports = Exports(ingestor, Reading(MAX_BODY_BYTES, 16), Token(None))
+        exports = Exports(ingestor, Reading(MAX_BODY_BYTES, 16, 30), Token(None))
         self._grpc = {
             path: handler.unary
             for path, service in SERVICES.items()
