@@ -41,7 +41,11 @@ _QUIET_SECONDS = 3.0
 _LAST_TURN_SECONDS = 1.0
 # Of the time that a stop may take: what receivers have let go by then is not waited for much longer.
 _WRITER_SHARE = 0.1
-# Ingest and maintenance do one thing at a time; one spare for the moment after a connection broke.
+# What a request waits for is another worker's commit of the same one; its neighbours should not wait for that.
+_INGEST_LOCK_TIMEOUT = timedelta(milliseconds=500)
+# Where transactions are serialised, one group is made ready while another is committed.
+_SERIALISED_GROUPS = 2
+# Maintenance does one thing at a time; one spare for the moment after a connection broke.
 _OWN_POOL_SIZE = 2
 
 
@@ -114,30 +118,7 @@ async def assembled(
         reading = opened(settings, location.owner_dsn, statement_timeout=settings.api.query_timeout)
         database = await stack.enter_async_context(reading)
         await _check_revision(database)
-        # Connections of its own: readers that hold all others for seconds must not keep anything from being stored.
-        writing = await stack.enter_async_context(
-            opened(settings, location.owner_dsn, pool_size=settings.ingest.writer_connections + SUSPECTS)
-        )
-        abilities = await writing.capabilities()
-        store = PostgresIngestStore(
-            writing,
-            now_ns,
-            settings.ingest.dedup_window,
-            settings.cardinality,
-            direct_compress=settings.ingest.direct_compress and abilities.direct_compress,
-        )
-        writer = await stack.enter_async_context(
-            Writer(
-                store,
-                max_pending_bytes=settings.ingest.max_pending_bytes,
-                group_max_rows=settings.ingest.group_max_rows,
-                group_max_bytes=settings.ingest.group_max_bytes,
-                commit_timeout=settings.ingest.commit_timeout,
-                max_queue_delay=settings.ingest.max_queue_delay,
-                groups=settings.ingest.writer_connections if abilities.parallel_writers else min(settings.ingest.writer_connections, 2),
-                close_timeout=settings.serve.shutdown_timeout * _WRITER_SHARE,
-            )
-        )
+        writer = await stack.enter_async_context(_writer(settings, location, now_ns))
         ingestor = Ingestor(Decoder(), writer, time_limits(settings.lifecycle, settings.ingest), now_ns)
         otlp = OtlpHttp(ingestor, settings.otlp.max_body_bytes)
 
@@ -157,6 +138,33 @@ async def assembled(
         if maintains:
             await stack.enter_async_context(maintained(settings, location, lambda: writer.quiet_seconds))
         yield Runtime(guarded, _OtlpBeside(create_app(services, settings.api), guarded), ingestor, writer, readiness)
+
+
+@asynccontextmanager
+async def _writer(settings: Settings, location: Location, now_ns: Callable[[], int]) -> AsyncIterator[Writer]:
+    """The writer on connections of its own: readers that hold all others for seconds must not keep anything from being stored."""
+    ingest, connections = settings.ingest, settings.ingest.writer_connections + SUSPECTS
+    lock_timeout = min(settings.database.lock_timeout, _INGEST_LOCK_TIMEOUT)
+    async with opened(settings, location.owner_dsn, pool_size=connections, lock_timeout=lock_timeout) as database:
+        abilities = await database.capabilities()
+        store = PostgresIngestStore(
+            database,
+            now_ns,
+            ingest.dedup_window,
+            settings.cardinality,
+            direct_compress=ingest.direct_compress and abilities.direct_compress,
+        )
+        async with Writer(
+            store,
+            max_pending_bytes=ingest.max_pending_bytes,
+            group_max_rows=ingest.group_max_rows,
+            group_max_bytes=ingest.group_max_bytes,
+            commit_timeout=ingest.commit_timeout,
+            max_queue_delay=ingest.max_queue_delay,
+            groups=ingest.writer_connections if abilities.parallel_writers else min(ingest.writer_connections, _SERIALISED_GROUPS),
+            close_timeout=settings.serve.shutdown_timeout * _WRITER_SHARE,
+        ) as writer:
+            yield writer
 
 
 async def _check_revision(database: Database) -> None:
@@ -213,14 +221,21 @@ async def refresh_rollups(settings: Settings, location: Location, start: datetim
         await maintenance.refresh_range(start, end)
 
 
-def opened(settings: Settings, dsn: str, *, pool_size: int | None = None, statement_timeout: timedelta | None = None) -> Database:
+def opened(
+    settings: Settings,
+    dsn: str,
+    *,
+    pool_size: int | None = None,
+    statement_timeout: timedelta | None = None,
+    lock_timeout: timedelta | None = None,
+) -> Database:
     """A pool on ``dsn``, to be entered; what is not said is as in ``settings.database``."""
     return Database(
         dsn,
         pool_size=pool_size or settings.database.pool_size,
         connect_timeout=settings.database.connect_timeout,
         statement_timeout=statement_timeout or settings.database.statement_timeout,
-        lock_timeout=settings.database.lock_timeout,
+        lock_timeout=lock_timeout or settings.database.lock_timeout,
     )
 
 

@@ -6,6 +6,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from hashlib import blake2b
 
 import psycopg
 import pytest
@@ -74,10 +75,33 @@ async def test_a_resend_is_stored_once_and_answered_alike(
 async def test_the_same_body_many_times_at_once_on_two_workers(
     database: TestDatabase, ingestors: tuple[Ingestor, Ingestor], now_ns: int
 ) -> None:
-    body, trace_id = trace_request("at once", now_ns, 5)
+    body, trace_id = trace_request("at once", now_ns, 5, broken=2)
     outcomes = await asyncio.gather(*(ingestors[number % 2].ingest(received(body)) for number in range(12)))
     assert await count(database, trace_id) == 5
-    assert {outcome.rejected for outcome in outcomes} == {0}
+    assert {(outcome.rejected, outcome.message) for outcome in outcomes} == {(2, outcomes[0].message)}
+
+
+async def test_a_request_that_another_worker_is_storing_leaves_the_group(
+    database: TestDatabase, ingestors: tuple[Ingestor, Ingestor], now_ns: int
+) -> None:
+    """That worker hangs in its transaction; neighbours of the same request are stored meanwhile, and the request gets its answer."""
+    if database.kind == "embedded":
+        pytest.skip("transactions are serialised there: nobody waits for a row")
+    body, _ = trace_request("held", now_ns, 1)
+    fine = [trace_request(f"beside {number}", now_ns, 2) for number in range(3)]
+    async with await psycopg.AsyncConnection.connect(database.owner_dsn, prepare_threshold=None) as other:
+        await other.execute(
+            """INSERT INTO tidegauge.ingest_requests (slot, digest, tenant_id, signal, endpoint, items, rejected, message)
+               SELECT public.time_bucket(INTERVAL '4 hours', now()), %s, 0, 1, '/v1/traces', 1, 1, 'of the other worker'""",
+            (uuid.UUID(bytes=blake2b(body, digest_size=16).digest()),),
+        )
+        held = asyncio.create_task(ingestors[0].ingest(received(body)))
+        outcomes = await asyncio.gather(*(ingestors[0].ingest(received(each)) for each, _ in fine))
+        assert [outcome.rejected for outcome in outcomes] == [0, 0, 0]
+        assert not held.done()
+        await other.commit()
+    outcome = await held
+    assert (outcome.rejected, outcome.message, outcome.repeated) == (1, "of the other worker", True)
 
 
 async def test_equal_bytes_of_two_signals_are_two_requests(

@@ -59,6 +59,7 @@ class PostgresIngestStore:
     ) -> None:
         self._database = database
         self._dictionaries = Dictionaries(database, now_ns, cardinality)
+        self._interning = asyncio.Lock()
         self._rejections = RejectionRecorder()
         self._sql = sqlfiles.queries("ingest")
         self._window = dedup_window
@@ -70,8 +71,9 @@ class PostgresIngestStore:
             try:
                 return await self._attempt(requests)
             except _IN_THE_WAY as error:
-                # Another writer was in the way: the same again succeeds, and nobody needs to see it.
-                if attempt == _ATTEMPTS:
+                # Another writer was in the way: the same again succeeds, and nobody needs to see it. Who waits for another's request
+                # leaves the group at once, so that the others don't.
+                if attempt == _ATTEMPTS or (len(requests) > 1 and isinstance(error, psycopg.errors.LockNotAvailable)):
                     raise NotAsAGroup("other writers are in the way", hint="too many writers on the same requests") from error
                 await asyncio.sleep(random.uniform(0.5, 1.5) * _PAUSE_SECONDS * attempt)  # noqa: S311 - jitter
             except StaleIds:
@@ -128,7 +130,9 @@ class PostgresIngestStore:
 
     async def _commit(self, requests: Sequence[IngestRequest]) -> Sequence[IngestOutcome]:
         first = {_key(request): request for request in reversed(requests)}
-        interned = {_key(request): (request, ids) for request, ids in await self._dictionaries.intern(list(first.values()))}
+        # One group at a time: a second one finds what the first has added, instead of adding it too.
+        async with self._interning:
+            interned = {_key(request): (request, ids) for request, ids in await self._dictionaries.intern(list(first.values()))}
         # Before the transaction begins: nobody should wait for its locks because of us.
         parts = {key: await _encoded(request, ids) for key, (request, ids) in interned.items()}
         stored = {key: _outcome(request) for key, (request, _) in interned.items()}
