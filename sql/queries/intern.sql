@@ -137,14 +137,17 @@ WHERE series_id IN (
 
 -- name: span_names
 -- All names of spans of these applications.
-SELECT application_id, name, last_seen >= date_trunc('hour', now()) - INTERVAL '24 hours' AS is_active
+SELECT
+    application_id, name, last_seen >= date_trunc('hour', now()) - INTERVAL '24 hours' AS is_active,
+    last_seen < date_trunc('hour', now()) AS is_due
 FROM tidegauge.span_names
 WHERE application_id = ANY (%(application_id)s::integer[]);
 
 -- name: forget_span_names
 -- Names not seen for a day make room for others.
 DELETE FROM tidegauge.span_names
-WHERE application_id = %(application_id)s AND last_seen < date_trunc('hour', now()) - INTERVAL '24 hours';
+WHERE application_id = %(application_id)s AND name = ANY (%(names)s::text[])
+    AND last_seen < date_trunc('hour', now()) - INTERVAL '24 hours';
 
 -- name: put_span_names
 -- Names that are there are marked as seen.

@@ -203,3 +203,29 @@ async def test_span_names_not_seen_for_a_day_make_room(
     await workers[1].ingest(received(spans(service, now_ns, ["e", "f"])[0]))
     found = await rows(database, "SELECT DISTINCT name FROM analytics.traces_minutely WHERE application = %s ORDER BY name", service)
     assert [name for (name,) in found] == ["a", "b", "c", "d", "e", "f"]
+
+
+async def test_what_is_sent_again_is_marked_as_seen(
+    database: TestDatabase, workers: tuple[Ingestor, Ingestor], service: str, settings: Settings, now_ns: int
+) -> None:
+    """Also where it is the only request after a start: nobody may take such rows for unused."""
+    of_metrics, of_spans = metrics(points(service, now_ns, ["a", "b"])), received(spans(service, now_ns, ["one", "two"])[0])
+    for request in (of_metrics, of_spans):
+        await workers[0].ingest(request)
+    tables = ("applications", "resources", "scopes", "series", "span_names")
+    for table in tables:
+        await rows(database, f"UPDATE tidegauge.{table} SET last_seen = last_seen - INTERVAL '5 hours'")
+    for body in (points(service, now_ns + 1, ["a", "b"]), spans(service, now_ns, ["one", "two"])[0]):
+        async with assembled(settings, Location(database.owner_dsn, None, embedded=False), maintains=False) as restarted:
+            await restarted.ingestor.ingest(metrics(body) if b"requests" in body else received(body))
+    of_service = {
+        "applications": "t.name = %s",
+        "resources": "t.application_id IN (SELECT application_id FROM tidegauge.applications WHERE name = %s)",
+        "series": "t.application_id IN (SELECT application_id FROM tidegauge.applications WHERE name = %s)",
+        "span_names": "t.application_id IN (SELECT application_id FROM tidegauge.applications WHERE name = %s)",
+    }
+    for table, condition in of_service.items():
+        found = await rows(database, f"SELECT last_seen >= now() - INTERVAL '2 hours' FROM tidegauge.{table} t WHERE {condition}", service)
+        assert found, table
+        assert all(is_recent for (is_recent,) in found), table
+    assert (True,) in await rows(database, "SELECT last_seen >= now() - INTERVAL '2 hours' FROM tidegauge.scopes")

@@ -44,7 +44,9 @@ class Guard(Generic[K]):
         self._left: dict[K, tuple[int, int]] = {}
 
     def uncounted(self, wanted: Mapping[K, int], now_ns: int) -> list[K]:
-        """The keys whose rows have to be counted before so many more can be let in."""
+        """The keys whose rows have to be counted before so many more can be let in. One caller at a time: the next call is of ``grant``."""
+        if len(self._left) >= _MOST_KEYS:
+            self._left.clear()
         return [key for key, rows in wanted.items() if not self._is_enough(key, rows, now_ns)]
 
     def grant(self, wanted: Mapping[K, int], counts: Mapping[K, int], now_ns: int) -> dict[K, int]:
@@ -64,8 +66,6 @@ class Guard(Generic[K]):
             return granted
         room = max(self.limit - count, 0)
         granted = min(rows, room)
-        if len(self._left) >= _MOST_KEYS:
-            self._left.clear()
         spare = room - granted
         if rows > granted:
             self._left[key] = (0, now_ns + _VALID_NS)

@@ -6,6 +6,7 @@ What the cardinality guards do not let in is found out here, and taken out of it
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -73,7 +74,8 @@ class Dictionaries:
         self._metadata_limit = cache_limit
         self._due_applications: set[int] = set()
         self._epoch: int | None = None
-        self._touched_ns = now_ns()
+        self._touched_ns = 0
+        self._fetching = asyncio.Lock()
 
     def forget(self) -> None:
         """Empty the caches."""
@@ -91,15 +93,18 @@ class Dictionaries:
 
         """
         now_ns = self._now_ns()
+        found = [self._cached(request, now_ns) for request in requests]
+        if None in found:
+            # One group at a time: guards count exactly, and what the group before has fetched is known.
+            async with self._fetching:
+                found = [ids or self._cached(request, now_ns) for request, ids in zip(requests, found, strict=True)]
+                missing = [request for request, ids in zip(requests, found, strict=True) if ids is None]
+                fetched = iter(await self._fetched(missing, now_ns) if missing else ())
+        interned = [(request, ids) if ids is not None else next(fetched) for request, ids in zip(requests, found, strict=True)]
         if now_ns - self._touched_ns >= _TOUCH_EVERY_NS:
             self._touched_ns = now_ns
             await self._touch()
-        found = [self._cached(request, now_ns) for request in requests]
-        missing = [request for request, ids in zip(requests, found, strict=True) if ids is None]
-        if not missing:
-            return [(request, ids) for request, ids in zip(requests, found, strict=True) if ids is not None]
-        fetched = iter(await self._fetched(missing, now_ns))
-        return [(request, ids) if ids is not None else next(fetched) for request, ids in zip(requests, found, strict=True)]
+        return interned
 
     def _cached(self, request: IngestRequest, now_ns: int) -> Interned | None:
         """The ids of a request, None where one of them is not known."""

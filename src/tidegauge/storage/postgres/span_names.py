@@ -66,15 +66,19 @@ class SpanNames:
             return {}
         there: dict[int, dict[str, bool]] = {application: {} for application in wanted}
         cursor = await connection.execute(self._sql["span_names"], {"application_id": sorted(wanted)})
-        for application, name, is_active in await cursor.fetchall():
-            there[application][name] = is_active
         found: dict[int, tuple[set[str], bool]] = {}
         new: list[tuple[int, str]] = []
+        for application, name, is_active, is_due in await cursor.fetchall():
+            is_wanted = name in wanted[application]
+            there[application][name] = is_active or is_wanted
+            if is_due and is_wanted:
+                new.append((application, name))
         for application, names in sorted(wanted.items()):
             known = there[application]
             missing = sorted(names.difference(known))
             if len(known) + len(missing) > self._limit:
-                await connection.execute(self._sql["forget_span_names"], {"application_id": application})
+                gone = [name for name, is_active in known.items() if not is_active]
+                await connection.execute(self._sql["forget_span_names"], {"application_id": application, "names": gone})
                 known = {name: True for name, is_active in known.items() if is_active}
                 missing = sorted(names.difference(known))
             room = max(self._limit - len(known), 0)
