@@ -134,7 +134,7 @@ def request(signal: str, *items: dict[str, Any]) -> dict[str, Any]:
     list_name = {"traces": "spans", "metrics": "metrics", "logs": "logRecords"}[signal]
     scoped = {"scope": SCOPE, list_name: list(items), "schemaUrl": "https://opentelemetry.io/schemas/1.40.0"}
     bare = {list_name: [dict(list(item.items())[:3]) for item in items]}
-    return {f"resource{name}": [{"resource": RESOURCE, f"scope{name}": [scoped, bare]}, {f"scope{name}": [scoped]}]}
+    return {f"resource{name}": [{"resource": RESOURCE, f"scope{name}": [scoped]}, {f"scope{name}": [bare]}]}
 
 
 def seeds() -> dict[str, Case]:
