@@ -183,7 +183,7 @@ class CacheSettings(_Section):
 class IngestSettings(_Section):
     """The ingest path."""
 
-    max_pending_bytes: Size = Field(ByteSize(256 << 20), ge=1 << 20, description="bytes of requests from arrival to commit; beyond it 429")
+    max_pending_bytes: Size = Field(ByteSize(64 << 20), ge=1 << 20, description="bytes of requests from arrival to commit; beyond it 429")
     group_max_rows: int = Field(20_000, ge=1, description="rows that one commit holds at the most, but for one larger request")
     group_max_bytes: Size = Field(
         ByteSize(32 << 20), ge=1 << 16, description="decompressed bytes that one commit holds at the most, but for one larger request"

@@ -156,7 +156,7 @@ def test_secrets_are_masked_and_values_can_be_read_back() -> None:
     shown = config.effective(settings)
     assert shown["TIDEGAUGE_API_TOKEN"] == "********"
     assert shown["TIDEGAUGE_LIFECYCLE_TRACES_CHUNK"] == "6h"
-    assert (shown["TIDEGAUGE_INGEST_MAX_PENDING_BYTES"], shown["TIDEGAUGE_OTLP_MAX_BODY_BYTES"]) == ("256MiB", "1000001")
+    assert (shown["TIDEGAUGE_INGEST_MAX_PENDING_BYTES"], shown["TIDEGAUGE_OTLP_MAX_BODY_BYTES"]) == ("64MiB", "1000001")
     again = {name: value for name, value in shown.items() if value != "********"} | {"TIDEGAUGE_API_TOKEN": "0123456789abcdef"}
     assert config.load(again, env_file=None) == settings
 
