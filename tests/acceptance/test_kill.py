@@ -57,7 +57,7 @@ def points(first: int) -> bytes:
 
 
 SIGNALS: dict[str, tuple[str, Callable[[int], bytes], str]] = {
-    "traces": ("traces", spans, "SELECT substr(name, 6)::int AS number FROM tidegauge.traces WHERE name LIKE 'span %'"),
+    "traces": ("traces", spans, "SELECT substr(name, 6)::int AS number FROM analytics.traces WHERE name LIKE 'span %'"),
     "logs": ("logs", logs, "SELECT substr(body, 5)::int AS number FROM tidegauge.logs WHERE body LIKE 'log %'"),
     "metrics": (
         "metrics",
