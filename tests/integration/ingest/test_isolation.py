@@ -91,6 +91,12 @@ async def test_single_spans(database: TestDatabase, ingestors: tuple[Ingestor, I
             "SELECT sum(span_count) FROM tidegauge.trace_index WHERE trace_id = %s", (uuid.UUID(bytes=spans[0].trace_id),)
         )
         assert await cursor.fetchone() == (18,)
+        cursor = await connection.execute(
+            """SELECT items, service, sample_json::jsonb ->> 'name' FROM analytics.rejections
+               WHERE reason = 'refused_by_database' AND sample_json::jsonb ->> 'trace_id' = %s""",
+            (spans[0].trace_id.hex(),),
+        )
+        assert await cursor.fetchall() == [(2, "fine", "refused span")]
 
 
 @pytest.mark.parametrize("bad_rows", [1, 40])

@@ -59,7 +59,6 @@ class PostgresIngestStore:
     ) -> None:
         self._database = database
         self._dictionaries = Dictionaries(database, now_ns, cardinality)
-        self._interning = asyncio.Lock()
         self._rejections = RejectionRecorder()
         self._sql = sqlfiles.queries("ingest")
         self._window = dedup_window
@@ -130,9 +129,7 @@ class PostgresIngestStore:
 
     async def _commit(self, requests: Sequence[IngestRequest]) -> Sequence[IngestOutcome]:
         first = {_key(request): request for request in reversed(requests)}
-        # One group at a time: a second one finds what the first has added, instead of adding it too.
-        async with self._interning:
-            interned = {_key(request): (request, ids) for request, ids in await self._dictionaries.intern(list(first.values()))}
+        interned = {_key(request): (request, ids) for request, ids in await self._dictionaries.intern(list(first.values()))}
         # Before the transaction begins: nobody should wait for its locks because of us.
         parts = {key: await _encoded(request, ids) for key, (request, ids) in interned.items()}
         stored = {key: _outcome(request) for key, (request, _) in interned.items()}
