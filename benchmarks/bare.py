@@ -38,7 +38,7 @@ class Written:
 class BareCopy:
     """Rows that the product stored, to be stored again without it: into the same table, with all its indexes, triggers and aggregates.
 
-    ``rows`` are kept of what the table holds when this is made; a round writes them all, in groups of ``group``.
+    A round writes ``rows`` rows, in groups of ``group``: copies of what the table holds when this is made, repeated where that is less.
     """
 
     def __init__(self, connection: psycopg.Connection, signal: Signal, rows: int, group: int) -> None:
@@ -52,7 +52,8 @@ class BareCopy:
                 _STAGE, _list(self._columns), sql.SQL(self.table), sql.Literal(rows)
             )
         )
-        self.rows = self.count(f"public.{_STAGE.as_string(None)}") // group * group
+        self._kept = self.count(f"public.{_STAGE.as_string(None)}") // group * group
+        self.rows = max(rows // group, 1) * group if self._kept else 0
 
     def count(self, table: str | None = None) -> int:
         """Rows of the table."""
@@ -63,7 +64,7 @@ class BareCopy:
     def buffers(self) -> list[bytes]:
         """A round's groups, encoded."""
         salt = secrets.token_hex(8)
-        return [self._encoded(first, salt) for first in range(0, self.rows, self._group)]
+        return [self._encoded(first % self._kept, f"{salt}{first // self._kept}") for first in range(0, self.rows, self._group)]
 
     def run(self, buffers: Sequence[bytes]) -> Written:
         """Write a round and say what that took."""
