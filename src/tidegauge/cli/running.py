@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from tidegauge.cli.process import tune_process
 from tidegauge.config import ListenAddress, Settings
 from tidegauge.receiver.grpc import GrpcLimits, serving_grpc
 from tidegauge.runtime import Location, Runtime, assembled, refusal
@@ -55,6 +56,8 @@ async def receiving(
             reuse_port=True,
         )
         await stack.enter_async_context(grpc)
+        # Here, where all that stays for good is there, and nothing that comes and goes.
+        tune_process()
         try:
             yield runtime, servers
         finally:

@@ -40,7 +40,6 @@ _NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 class _Worker:
     process: Process
     channel: socket.socket
-    started_at: float
     ready: bool = False
     failure: TidegaugeError | None = None
     quiet_since: float = 0.0
@@ -110,20 +109,28 @@ class Workers:
     async def _keep(self, first: asyncio.Future[None]) -> None:
         """One worker, and its successors."""
         pauses = iter(_PAUSE_SECONDS)
-        while True:
-            worker = await self._start()
-            await self._follow(worker, first)
+        while not self._stopping:
+            started_at = time.monotonic()
+            what = await self._live(first)
             if self._stopping:
                 return
-            what = worker.failure or TidegaugeError(f"worker {worker.pid} {_ended(worker.process.returncode)}")
             if not first.done():
                 first.set_exception(what)
                 return
-            if worker.ready and time.monotonic() - worker.started_at > _LONG_LIFE_SECONDS:
+            if time.monotonic() - started_at > _LONG_LIFE_SECONDS:
                 pauses = iter(_PAUSE_SECONDS)
             pause = next(pauses, _PAUSE_SECONDS[-1])
             say(f"{what}; starting another in {pause:g} s", "yellow")
             await asyncio.sleep(pause)
+
+    async def _live(self, first: asyncio.Future[None]) -> TidegaugeError:
+        """A worker from its start to its end; returns how it ended."""
+        try:
+            worker = await self._start()
+        except OSError as error:
+            return TidegaugeError(f"a worker cannot be started: {error}")
+        await self._follow(worker, first)
+        return worker.failure or TidegaugeError(f"worker {worker.pid} {_ended(worker.process.returncode)}")
 
     async def _start(self) -> _Worker:
         ours, theirs = socket.socketpair()
@@ -138,7 +145,7 @@ class Workers:
                 start_new_session=True,
             )
             task = Task(self._settings, self._location, self._grpc_listen, theirs.fileno())
-        worker = self._workers[process.pid] = _Worker(process, ours, time.monotonic(), quiet_since=time.monotonic())
+        worker = self._workers[process.pid] = _Worker(process, ours, quiet_since=time.monotonic())
         assert process.stdin is not None
         with suppress(ConnectionError):  # it died at once, which is seen soon
             process.stdin.write(task.encode())
