@@ -8,8 +8,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tests.fuzz.cases import Case
-from tests.fuzz.receivers import Wrong
+from tests.fuzz.cases import Case, Wrong
 
 
 class Broken:

@@ -9,6 +9,10 @@ CORPUS = Path(__file__).parent / "corpus"
 GRPC = "GRPC"
 
 
+class Wrong(Exception):
+    """An answer that no request should get."""
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """A request. ``method`` GRPC has a signal's name as its path. The body comes in ``chunks`` parts, and whole unless ``gone``."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import re
 import zlib
+from collections.abc import Iterator
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 from tests.fuzz.cases import Case
 from tests.fuzz.wire import Body, mutated
@@ -25,6 +29,7 @@ PATHS = [b"/v1/traces", b"/v1/metrics", b"/v1/logs"]
 STRANGE_PATHS = [b"/", b"", b"/v1/traces/", b"/v1/../v1/logs", b"/v1development/profiles", b"/\xff", b"/" + b"x" * 9000]
 METHODS = [b"GET", b"PUT", b"OPTIONS", b"post", b"HEAD", b"\xff"]
 _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*|true|false|null|[][{}:,]|\s+|.', re.DOTALL)
+_PUNCTUATION = {b"{", b"}", b"[", b"]", b",", b":", b" ", b", ", b": "}
 WORDS = [
     *(b"null", b"true", b"{}", b"[]", b'""', b"0", b"-1", b"-0", b"-0.0", b"1e308", b"1e400", b"1E-400", b"0.1", b"1.5", b"9" * 30),
     *(b"9223372036854775807", b"9223372036854775808", b'"9223372036854775808"', b'"-9223372036854775809"', b"18446744073709551616"),
@@ -33,6 +38,15 @@ WORDS = [
     *(b'"traceId"', b'"stringValue"', b'"arrayValue"', b'"kvlistValue"', b'"values"', b'"gauge"', b'"asInt"', b'"intValue"'),
 ]  # fmt: skip
 DEEP = [1, 10, 99, 100, 101, 500, 1023, 1024, 1025, 3000]
+
+
+KEYS = ["intValue", "stringValue", "doubleValue", "arrayValue", "asInt", "asDouble", "gauge", "sum", "summary", "spans", "key", "value"]
+VALUES: list[Any] = [
+    *(None, True, 0, -1, 1.5, -0.0, 1e300, 2**31, 2**53 + 1, 2**63 - 1, 2**63, -(2**63) - 1, 2**64, 10**30, "", "0", "-1", "1e3", "NaN"),
+    *("Infinity", "9223372036854775808", "-9223372036854775808", "\0", "a\0", "\\u0000", "\ud800", "é😀", "f" * 32, "0" * 32, "f" * 16),
+    *([], {}, [[]], [None], {"values": None}, {"values": [{}]}, {"stringValue": "a", "intValue": 1}, "x" * 5000),
+    *({"doubleValue": "-Infinity"}, "-_8=", "abc", "zz", "SPAN_KIND_SERVER"),
+]  # fmt: skip
 
 
 class Mutator:
@@ -46,19 +60,21 @@ class Mutator:
         self._readable = [body for body in self._bodies if body is not None and body.places]
         self._tokens = [_TOKENS.findall(body) if _is_json(case) else [] for case, body in zip(seeds, self._plain, strict=True)]
 
+        self._trees = [_is_json(case) and _is_tree(body) for case, body in zip(seeds, self._plain, strict=True)]
+
     def case(self, number: int) -> Case:
         """The input of a number."""
         random = Random(self._seed << 48 | number)
         index = random.randrange(len(self._cases))
         case = replace(self._cases[index], body=self._body(index, random))
-        if random.random() < 0.15:
+        if random.random() < 0.1:
             case = _sent_otherwise(case, random)
         return case
 
     def _body(self, index: int, random: Random) -> bytes:
         parsed = self._bodies[index]
         body = self._json(index, random) if parsed is None else self._protobuf(parsed, random)
-        if random.random() < 0.15:
+        if random.random() < 0.08:
             body = damaged(body, random)
         if self._plain[index] is not self._cases[index].body:
             body = _zipped(body, random)
@@ -71,6 +87,8 @@ class Mutator:
         return found
 
     def _json(self, index: int, random: Random) -> bytes:
+        if self._trees[index] and random.random() < 0.6:
+            return _changed_tree(self._plain[index], random.choice(self._plain), random)
         tokens = list(self._tokens[index])
         for _ in range(random.choice([1, 1, 2, 4])):
             self._change(tokens, random)
@@ -81,7 +99,11 @@ class Mutator:
             tokens.append(random.choice(WORDS))
             return
         place = random.randrange(len(tokens))
-        kind = random.randrange(8)
+        # Most changes leave what is read: values are changed, and punctuation seldom.
+        for _ in range(20):
+            if tokens[place] in _PUNCTUATION or tokens[(place + 1) % len(tokens)] == b":":
+                place = random.randrange(len(tokens))
+        kind = random.randrange(20)
         if kind == 0:
             del tokens[place]
         elif kind == 1:
@@ -100,6 +122,53 @@ class Mutator:
             tokens[place] = opening * depth + tokens[place] + closing * (depth if random.random() < 0.9 else 0)
         else:
             tokens[place] = random.choice(WORDS)
+
+
+def _changed_tree(text: bytes, other: bytes, random: Random) -> bytes:
+    """JSON in which a few values are others, or are not there, or are there again: still JSON."""
+    document = json.loads(text)
+    places = list(_places(document))
+    for _ in range(random.choice([1, 1, 2, 5]) if places else 0):
+        container, key = random.choice(places)
+        kind = random.randrange(6)
+        if kind == 0:
+            container.pop(key, None) if isinstance(container, dict) else container.clear()
+        elif kind == 1 and isinstance(container, list):
+            times = random.choice([1, 3, 200])
+            container += container[:1] * times
+            if times == 200:  # once: a list in a list in a list would be without end
+                break
+        elif kind == 2 and isinstance(container, dict):
+            container[random.choice(KEYS)] = container.pop(key, None)
+        elif kind == 3:
+            strange = list(_places(json.loads(other))) if _is_tree(other) else places
+            _put(container, key, copy.copy(random.choice(strange or places)[0]))
+        else:
+            _put(container, key, random.choice(VALUES))
+    try:
+        return json.dumps(document, ensure_ascii=random.random() < 0.5).encode("utf-8", "surrogatepass")
+    except (ValueError, RecursionError):  # in itself
+        return text
+
+
+def _is_tree(text: bytes) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _put(container: Any, key: Any, value: Any) -> None:
+    if isinstance(container, dict) or key < len(container):
+        container[key] = value
+
+
+def _places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """(container, key or index) of all values in a document."""
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+        yield value, key
+        if isinstance(item, dict | list):
+            yield from _places(item)
 
 
 def damaged(body: bytes, random: Random) -> bytes:

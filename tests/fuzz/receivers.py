@@ -20,7 +20,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from tests.fuzz.cases import Case
+from tests.fuzz.cases import Case, Wrong
 from tidegauge.ingest.ingestor import Ingestor
 from tidegauge.ingest.limits import TimeLimits
 from tidegauge.ingest.writer import Writer
@@ -55,10 +55,6 @@ REFUSALS = {
     415: Code.INVALID_ARGUMENT,
 }
 GRPC_REFUSALS = {Code.INVALID_ARGUMENT, Code.RESOURCE_EXHAUSTED}
-
-
-class Wrong(Exception):
-    """An answer that no request should get."""
 
 
 class Store:

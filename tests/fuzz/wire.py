@@ -36,9 +36,10 @@ DEEPEST = 400
 
 
 class Place(NamedTuple):
-    """A field of a message: where its tag, its value and what follows begin; ``around`` are the same of the fields it is in."""
+    """A field of a message: where its tag, its length, its value and what follows begin; ``around`` has the fields it is in."""
 
     start: int
+    length: int
     value: int
     end: int
     wire_type: int
@@ -89,7 +90,7 @@ def _find(raw: bytes, position: int, end: int, around: tuple[tuple[int, int, int
     while position < end:
         start = position
         tag, position = _read_varint(raw, position, end)
-        wire_type, value = tag & 7, position
+        wire_type, length, value = tag & 7, position, position
         if wire_type == 0:
             _, position = _read_varint(raw, position, end)
         elif wire_type == 2:
@@ -101,11 +102,10 @@ def _find(raw: bytes, position: int, end: int, around: tuple[tuple[int, int, int
             raise ValueError
         if position > end or not tag >> 3:
             raise ValueError
-        found.append(Place(start, value, position, wire_type, around))
+        found.append(Place(start, length, value, position, wire_type, around))
         if wire_type == 2 and position > value and len(around) < 40:
-            length_start = start + len(varint(tag))
             with suppress(ValueError):
-                _find(raw, value, position, (*around, (length_start, value, position)), found)
+                _find(raw, value, position, (*around, (length, value, position)), found)
     places += found
 
 
@@ -124,7 +124,7 @@ def mutated(body: Body, others: Body, random: Random) -> bytes:
         return raw + (others.raw if random.random() < 0.5 else random.randbytes(random.randint(1, 12)))
     place = random.choice(body.places)
     whole = raw[place.start : place.end]
-    kind = random.randrange(10)
+    kind = random.randrange(16)
     if kind == 0:
         return replaced(raw, place.start, place.end, b"", place.around)
     if kind == 1:
@@ -136,13 +136,13 @@ def mutated(body: Body, others: Body, random: Random) -> bytes:
         other = random.choice(others.places)
         return replaced(raw, place.start, place.start, others.raw[other.start : other.end], place.around)
     if kind == 4:  # a length that is wrong, and nothing around it that knows
-        return raw[: place.value - 1] + varint(random.choice(NUMBERS)) + raw[place.value :]
+        return raw[: place.length] + varint(random.choice(NUMBERS)) + raw[place.value :]
     if kind == 5:  # another tag
-        tag = varint(random.randint(1, 20) << 3 | random.choice([place.wire_type, random.randrange(8)]))
-        return replaced(raw, place.start, place.start + 1, tag, place.around)
+        tag = varint(random.randint(1, 20) << 3 | random.choice([place.wire_type, place.wire_type, random.randrange(8)]))
+        return replaced(raw, place.start, place.length, tag, place.around)
     if kind == 6 and place.wire_type == 2:
-        return replaced(raw, place.start, place.end, whole[:1] + _nested(raw[place.value : place.end], random), place.around)
-    return replaced(raw, place.value - (place.wire_type == 2), place.end, _value(place, raw, random), place.around)
+        return replaced(raw, place.length, place.end, _nested(raw[place.value : place.end], random), place.around)
+    return replaced(raw, place.length, place.end, _value(place, raw, random), place.around)
 
 
 def _often(size: int, random: Random) -> int:
@@ -167,7 +167,7 @@ def _nested(content: bytes, random: Random) -> bytes:
 
 
 def _value(place: Place, raw: bytes, random: Random) -> bytes:
-    """Other bytes for a value; of strings with their length, which is taken to be of one byte."""
+    """Other bytes for a value; of strings with their length."""
     if place.wire_type == 0:
         number = varint(random.choice(NUMBERS))
         return number if random.random() < 0.9 else number[:-1] + bytes([number[-1] | 128]) + b"\x80" * random.randint(0, 9) + b"\0"
