@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from pathlib import Path
@@ -23,6 +24,7 @@ def main() -> int:
     parser.add_argument("--quiet", action="store_true", help="say only what is found")
     options = parser.parse_args()
     runner = Runner(options.seed, options.target, options.compare, options.stuck_seconds)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     started = time.monotonic()
     runner.run(-len(corpus()), 0)
     runner.run(options.first, options.first + options.inputs, 0.0 if options.quiet else 10.0)

@@ -74,7 +74,11 @@ class Runner:
             PROGRESS.pack_into(shared, 0, first, 0)
             with subprocess.Popen([sys.executable, "-m", "tests.fuzz.child", *arguments], stdout=subprocess.PIPE) as process:
                 assert process.stdout is not None
-                stuck = self._watch(process, process.stdout, shared, every)
+                try:
+                    stuck = self._watch(process, process.stdout, shared, every)
+                except BaseException:
+                    process.kill()
+                    raise
             number, done = PROGRESS.unpack_from(shared, 0)
         self.done += done
         if process.returncode == 0:

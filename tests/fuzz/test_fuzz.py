@@ -16,7 +16,7 @@ from tests.fuzz.seeds import seeds
 
 
 def test_receivers(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.fuzz", "--inputs", "4000", "--seed", "4", "--compare", "40", "--findings", str(tmp_path)]
+    command = [sys.executable, "-m", "tests.fuzz", "--inputs", "3000", "--seed", "4", "--compare", "30", "--findings", str(tmp_path)]
     run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stdout + run.stderr
     assert not list(tmp_path.iterdir())
