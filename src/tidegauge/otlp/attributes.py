@@ -7,7 +7,8 @@ recognised as well: their values are not kept.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from itertools import chain
 from struct import Struct
 
 import orjson
@@ -17,6 +18,8 @@ from tidegauge.otlp.values import FLOAT_LIMIT, JsonColumns
 
 Known = tuple[bytes, bytes]
 """``"key":`` and ``"key":value``, as JSON. Equal keys are equal JSON, and others are not."""
+_NOT_FAITHFUL: Known = b"", b""
+"""In the place of an attribute that jsonb would not give back as it was sent; ``values`` tells when."""
 
 _STRING, _BOOL, _INT, _DOUBLE = 0x0A, 0x10, 0x18, 0x21
 """Tags of AnyValue's fields (common.proto): number << 3 | wire type."""
@@ -33,10 +36,6 @@ _HEADS = 1 << 13
 _HEAD_BYTES = 128
 
 
-class NotFaithful(Exception):
-    """jsonb would not give the value back as it was sent; ``values`` tells when."""
-
-
 class _Key:
     """A key seen: its JSON with the colon, and how many of its values have been kept of late."""
 
@@ -47,85 +46,85 @@ class _Key:
         self.kept = 0
 
 
-class AttributeCache(dict[bytes, Known]):
+class AttributeCache:
     """KeyValue messages (serialised, well-formed) to JSON, kept up to a budget; when that is used up everything is forgotten.
 
     May be shared between threads: the worst that a race does is to read an attribute twice or to count one wrong.
     """
 
-    __slots__ = ("_budget", "_head_of", "_heads", "_keys", "_made", "_used")
+    __slots__ = ("_budget", "_heads", "_keys", "_known", "_made", "_used")
 
     def __init__(self, budget_bytes: int) -> None:
-        super().__init__()
         self._budget = budget_bytes
         self._used = 0
         self._made = 0
+        self._known: dict[bytes, Known] = {}
         self._keys: dict[bytes, _Key] = {}
         # By what stands before a value: key, type and all lengths. To find it is to know that these fit each other.
         self._heads: dict[bytes, _Key] = {}
-        self._head_of = self._heads.get
 
-    def objects(self, items: Collection[Collection[bytes]]) -> list[bytes | None]:
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def objects(self, items: Sequence[Collection[bytes]]) -> list[bytes | None]:
         """A JSON object of the attributes of each item; None where it would not be faithful: a value is not, or a key stands twice."""
-        find, join = self.__getitem__, b",".join
+        raws = list(chain.from_iterable(items))
+        found = list(map(self._known.get, raws))
+        all_faithful = self._read_missing(raws, found)
+        join = b",".join
         made: list[bytes | None] = []
         add = made.append
-        for pairs in items:
-            try:
-                found = dict(map(find, pairs))
-            except NotFaithful:
-                add(None)
-                continue
-            add(b"{%b}" % join(found.values()) if len(found) == len(pairs) else None)
+        first = 0
+        for count in map(len, items):
+            pairs = dict(found[first : first + count])  # type: ignore[arg-type]
+            first += count
+            add(b"{%b}" % join(pairs.values()) if len(pairs) == count and (all_faithful or b"" not in pairs) else None)
         self._made += len(items)
         if self._made > _PERIOD:
             self._start_period()
         return made
 
-    def __missing__(self, raw: bytes) -> Known:
-        """Read an attribute. Lengths below 126, so of one byte, are read here; whatever else there is by its message.
+    def _read_missing(self, raws: Sequence[bytes], found: list[Known | None]) -> bool:
+        """Read the attributes that were not found; whether JSON holds them all. The hot path of values that never repeat.
 
-        Raises:
-            NotFaithful: JSON does not hold the value.
-
+        Strings below 126 bytes and numbers are read here, whatever else there is by :meth:`_read`.
         """
-        try:
-            place = raw[1] + 4
-            kind = raw[place]
-            if kind == _STRING:
-                place += 2
-                key = self._head_of(raw[:place]) or self._new_head(raw, place, 6)
-                if len(raw) != place + raw[place - 1]:
-                    return self._read(raw)
-                text = raw[place:].decode()
-                if "\0" in text:
-                    raise NotFaithful
-                found = key.json, key.json + orjson.dumps(text)
-            else:
-                key = self._head_of(raw[: place + 1]) or self._new_head(raw, place + 1, 5)
-                json = _number(raw, place, kind)
-                if json is None:
-                    return self._read(raw)
-                found = key.json, key.json + json
-        except LookupError:
-            return self._read(raw)
-        if key.kept < _VALUES_A_KEY:
-            self._keep(key, raw, found)
-        return found
+        head_of, dumps = self._heads.get, orjson.dumps
+        all_faithful = True
+        for place in [place for place, known in enumerate(found) if known is None]:
+            raw = raws[place]
+            try:
+                at = raw[1] + 4
+                kind = raw[at]
+                at += 2 if kind == _STRING else 1
+                key = head_of(raw[:at]) or self._new_head(raw, at, kind)
+                if kind == _STRING:
+                    text = raw[at:].decode()
+                    json = dumps(text) if len(raw) == at + raw[at - 1] and "\0" not in text else None
+                else:
+                    json = _number(raw, at, kind)
+            except LookupError:
+                json = None
+            if json is None:
+                known = found[place] = self._read(raw)
+                all_faithful &= known is not _NOT_FAITHFUL
+                continue
+            known = found[place] = key.json, key.json + json
+            if key.kept < _VALUES_A_KEY:
+                self._keep(key, raw, known)
+        return all_faithful
 
-    def _new_head(self, raw: bytes, end: int, around: int) -> _Key:
-        """Of the first ``end`` bytes, ``around`` beside the key. Raises LookupError where they are no head of the plainest form."""
-        length = end - around
-        if raw[0] != _KEY or length > 127 or raw[length + 2] != _VALUE or raw[length + 3] > 127:
+    def _new_head(self, raw: bytes, end: int, kind: int) -> _Key:
+        """The key of the first ``end`` bytes. Raises LookupError where they are no head of the plainest form."""
+        length = raw[1]
+        if raw[0] != _KEY or length > 127 or raw[length + 2] != _VALUE or raw[length + 3] > 127 or 0 in raw[2 : length + 2]:
             raise LookupError
-        if around == 6 and raw[length + 3] != raw[end - 1] + 2:
+        if kind == _STRING and raw[length + 3] != raw[end - 1] + 2:
             raise LookupError
-        if 0 in raw[2 : length + 2]:
-            raise NotFaithful
         key = self._key(orjson.dumps(raw[2 : length + 2].decode()))
         if len(self._heads) >= _HEADS:
             self._forget()
-        self._used += len(raw[:end]) + _HEAD_BYTES
+        self._used += end + _HEAD_BYTES
         self._heads[raw[:end]] = key
         return key
 
@@ -137,7 +136,7 @@ class AttributeCache(dict[bytes, Known]):
         return found
 
     def _read(self, raw: bytes) -> Known:
-        """An attribute of any form."""
+        """An attribute of any form; ``_NOT_FAITHFUL`` where JSON does not hold it."""
         found = _long_string(raw)
         if found:
             return found
@@ -145,7 +144,7 @@ class AttributeCache(dict[bytes, Known]):
         columns = JsonColumns()
         json = columns.attributes([pair])[1:-1]
         if columns.lossy:
-            raise NotFaithful
+            return _NOT_FAITHFUL
         name = orjson.dumps(pair.key)
         found = name + b":", json
         if len(raw) <= _LONGEST and len(self._keys) < _HEADS:
@@ -159,10 +158,10 @@ class AttributeCache(dict[bytes, Known]):
         self._used += _ENTRY_BYTES + len(raw) + len(found[1])
         if self._used > self._budget:
             self._forget()
-        self[raw] = found
+        self._known[raw] = found
 
     def _forget(self) -> None:
-        self.clear()
+        self._known.clear()
         self._heads.clear()
         self._keys.clear()
         self._used = 0
@@ -179,12 +178,7 @@ def total_bytes(objects: Iterable[bytes | None]) -> int:
 
 
 def _long_string(raw: bytes) -> Known | None:
-    """A string of 124 bytes to 16 KiB, so with lengths of two bytes; None where it is something else. Texts of SQL are such strings.
-
-    Raises:
-        NotFaithful: there is a NUL in it.
-
-    """
+    """A string of 124 bytes to 16 KiB, so with lengths of two bytes; None where it is something else. Texts of SQL are such strings."""
     try:
         length = raw[1]
         place = length + 3
@@ -206,7 +200,7 @@ def _long_string(raw: bytes) -> Known | None:
         return None
     name, text = raw[2 : length + 2], raw[start:]
     if 0 in name or 0 in text:
-        raise NotFaithful
+        return _NOT_FAITHFUL
     key = orjson.dumps(name.decode()) + b":"
     return key, key + orjson.dumps(text.decode())
 
@@ -214,33 +208,41 @@ def _long_string(raw: bytes) -> Known | None:
 _double = Struct("<d").unpack_from
 
 
-def _number(raw: bytes, place: int, kind: int) -> bytes | None:
-    """JSON of a number or bool whose tag is at ``place``, the last field of all; None where it is not as plain as that.
+def _number(raw: bytes, at: int, kind: int) -> bytes | None:
+    """JSON of a number or bool from ``at`` to the end, where the message has to end; None where it is not as plain as that.
 
     Raises LookupError where bytes are missing.
     """
-    size = raw[place - 1]
-    if len(raw) != place + size:
+    size = raw[at - 2] - 1
+    if len(raw) != at + size:
         return None
     if kind == _INT:
-        if size == 2:
-            return b"%d" % raw[place + 1]
-        if size == 3 and raw[place + 1] > 127:
-            return b"%d" % (raw[place + 1] & 127 | raw[place + 2] << 7)
-        number = shift = last = 0
-        for last, byte in enumerate(raw[place + 1 :], 2):  # noqa: B007 (where it ended is asked below)
+        return _integer(raw, at, size)
+    if kind == _DOUBLE and size == 8:
+        (value,) = _double(raw, at)
+        # 0.0 may be -0.0, and NaN is not less than anything.
+        return orjson.dumps(value) if value and -FLOAT_LIMIT < value < FLOAT_LIMIT else None
+    if kind == _BOOL and size == 1:
+        return b"false" if not raw[at] else b"true" if raw[at] == 1 else None
+    return None
+
+
+def _integer(raw: bytes, at: int, size: int) -> bytes | None:
+    """A varint of int64; None where something comes after it."""
+    number = raw[at]
+    if number > 127:
+        number &= 127
+        shift = 7
+        for byte in raw[at + 1 :]:
             number |= (byte & 127) << shift
             shift += 7
             if byte < 128:
                 break
-        if last != size:
+        if shift != 7 * size:
             return None
-        number &= (1 << 64) - 1
-        return b"%d" % (number - (number >> 63 << 64))
-    if kind == _DOUBLE and size == 9:
-        (value,) = _double(raw, place + 1)
-        # 0.0 may be -0.0, and NaN is not less than anything.
-        return orjson.dumps(value) if value and -FLOAT_LIMIT < value < FLOAT_LIMIT else None
-    if kind == _BOOL and size == 2:
-        return b"false" if not raw[place + 1] else b"true" if raw[place + 1] == 1 else None
-    return None
+        if size > 9:
+            number &= (1 << 64) - 1
+            number -= number >> 63 << 64
+    elif size != 1:
+        return None
+    return b"%d" % number
