@@ -72,7 +72,7 @@ class Workers:
         self._first: list[asyncio.Future[None]] = []
         self._keepers: list[asyncio.Task[None]] = []
         self._others: list[asyncio.Task[None]] = []
-        self._stopping = False
+        self._stopping = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
@@ -109,10 +109,10 @@ class Workers:
     async def _keep(self, first: asyncio.Future[None]) -> None:
         """One worker, and its successors."""
         pauses = iter(_PAUSE_SECONDS)
-        while not self._stopping:
+        while not self._stopping.is_set():
             started_at = time.monotonic()
             what = await self._live(first)
-            if self._stopping:
+            if self._stopping.is_set():
                 return
             if not first.done():
                 first.set_exception(what)
@@ -226,7 +226,7 @@ class Workers:
                         tell(self._workers[pid].channel, LET_GO | number)
 
     async def _end(self) -> None:
-        self._stopping = True
+        self._stopping.set()
         for task in self._others:
             task.cancel()
         await asyncio.gather(*self._others, return_exceptions=True)
