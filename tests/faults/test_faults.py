@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.faults.run import Plan, run
 
-SECONDS = 45
+SECONDS = 35
 KILLS = 12
 
 

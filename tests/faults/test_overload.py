@@ -18,7 +18,7 @@ SPANS = 200
 FIRST = 1 << 32
 # Each sends one request after the other: together they always have more under way than may be.
 CONNECTIONS = 60
-SECONDS = 8
+SECONDS = 5
 
 
 @pytest.fixture(name="small")
