@@ -7,7 +7,7 @@ recognised as well: their values are not kept.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import chain
 from struct import Struct
 
@@ -47,7 +47,7 @@ class _Key:
 
 
 class AttributeCache:
-    """KeyValue messages (serialised, well-formed) to JSON, kept up to a budget; when that is used up everything is forgotten.
+    """KeyValue messages (serialised) to JSON, kept up to a budget; when that is used up everything is forgotten.
 
     May be shared between threads: the worst that a race does is to read an attribute twice or to count one wrong.
     """
@@ -66,11 +66,15 @@ class AttributeCache:
     def __len__(self) -> int:
         return len(self._known)
 
-    def objects(self, items: Sequence[Collection[bytes]]) -> list[bytes | None]:
-        """A JSON object of the attributes of each item; None where it would not be faithful: a value is not, or a key stands twice."""
+    def objects(self, items: Sequence[Collection[bytes]], check: Callable[[], object]) -> list[bytes | None]:
+        """A JSON object of the attributes of each item; None where it would not be faithful: a value is not, or a key stands twice.
+
+        ``check`` is called before any attribute is kept that is not seen here to be well-formed and its strings UTF-8; it raises if one
+        is not.
+        """
         raws = list(chain.from_iterable(items))
         found = list(map(self._known.get, raws))
-        all_faithful = self._read_missing(raws, found)
+        all_faithful = self._read_missing(raws, found, check)
         join = b",".join
         made: list[bytes | None] = []
         add = made.append
@@ -84,7 +88,7 @@ class AttributeCache:
             self._start_period()
         return made
 
-    def _read_missing(self, raws: Sequence[bytes], found: list[Known | None]) -> bool:
+    def _read_missing(self, raws: Sequence[bytes], found: list[Known | None], check: Callable[[], object]) -> bool:
         """Read the attributes that were not found; whether JSON holds them all. The hot path of values that never repeat.
 
         Strings below 126 bytes and numbers are read here, whatever else there is by :meth:`_read`.
@@ -103,10 +107,10 @@ class AttributeCache:
                     json = dumps(text) if len(raw) == at + raw[at - 1] and "\0" not in text else None
                 else:
                     json = _number(raw, at, kind)
-            except LookupError:
+            except (LookupError, UnicodeDecodeError):
                 json = None
             if json is None:
-                known = found[place] = self._read(raw)
+                known = found[place] = _long_string(raw) or self._read(raw, check)
                 all_faithful &= known is not _NOT_FAITHFUL
                 continue
             known = found[place] = key.json, key.json + json
@@ -135,11 +139,9 @@ class AttributeCache:
             found = self._keys[name] = _Key(name + b":")
         return found
 
-    def _read(self, raw: bytes) -> Known:
+    def _read(self, raw: bytes, check: Callable[[], object]) -> Known:
         """An attribute of any form; ``_NOT_FAITHFUL`` where JSON does not hold it."""
-        found = _long_string(raw)
-        if found:
-            return found
+        check()
         pair = KeyValue.FromString(raw)
         columns = JsonColumns()
         json = columns.attributes([pair])[1:-1]
@@ -201,8 +203,11 @@ def _long_string(raw: bytes) -> Known | None:
     name, text = raw[2 : length + 2], raw[start:]
     if 0 in name or 0 in text:
         return _NOT_FAITHFUL
-    key = orjson.dumps(name.decode()) + b":"
-    return key, key + orjson.dumps(text.decode())
+    try:
+        key = orjson.dumps(name.decode()) + b":"
+        return key, key + orjson.dumps(text.decode())
+    except UnicodeDecodeError:
+        return None
 
 
 _double = Struct("<d").unpack_from
@@ -228,7 +233,7 @@ def _number(raw: bytes, at: int, kind: int) -> bytes | None:
 
 
 def _integer(raw: bytes, at: int, size: int) -> bytes | None:
-    """A varint of int64; None where something comes after it."""
+    """A varint of int64; None where something comes after it, or where it has more bits than 64."""
     number = raw[at]
     if number > 127:
         number &= 127
@@ -238,11 +243,9 @@ def _integer(raw: bytes, at: int, size: int) -> bytes | None:
             shift += 7
             if byte < 128:
                 break
-        if shift != 7 * size:
+        if shift != 7 * size or raw[-1] > 127 or number >> 64:
             return None
-        if size > 9:
-            number &= (1 << 64) - 1
-            number -= number >> 63 << 64
+        number -= number >> 63 << 64
     elif size != 1:
         return None
     return b"%d" % number

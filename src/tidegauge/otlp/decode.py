@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from google.protobuf.message import DecodeError, Message
@@ -15,7 +16,7 @@ from tidegauge.model.batch import Batch, Signal
 from tidegauge.otlp.attributes import AttributeCache
 from tidegauge.otlp.budget import Budget
 from tidegauge.otlp.encoding import Encoding
-from tidegauge.otlp.items import Part
+from tidegauge.otlp.items import Checked, Part
 from tidegauge.otlp.json import REQUESTS, JsonReader
 from tidegauge.otlp.lean import Lean
 from tidegauge.otlp.logs import decode_logs
@@ -92,33 +93,43 @@ class Decoder:
         """The request, in parts where it is large; ``sent`` has what was sent for items of the last part that had to be changed."""
         if encoding is Encoding.JSON:
             request = self._json.read(type_, body, rejections)
-            yield request, lean.FromString(request.SerializeToString())
+            yield Part(lean.FromString(request.SerializeToString()), lambda: (request, None))
             return
         for part in parts(body, levels, self._shapes[type_.DESCRIPTOR.full_name]):
             sent.clear()
+            check = partial(_checked, type_, lean, part, rejections, sent, len(body))
             try:
-                request = self._parsed(type_, part, rejections, sent)
-            except DecodeError as error:
-                raise InvalidArgument(f"the body of {len(body)} bytes is not a protobuf {type_.__name__}: {_cause(error)}") from error
-            # What was changed in the request, if anything, is in items, or around them where the twin does not look.
-            twin = lean.FromString(request.SerializeToString() if sent else part)
+                twin = lean.FromString(part)
+            except DecodeError:
+                message, twin = check()
+                check = partial(_same, message)
             del part  # it may be as large as the body
-            yield request, twin
+            yield Part(twin, check)
 
-    def _parsed(self, type_: type[Request], part: bytes, rejections: Rejections, sent: dict[bytes, bytes]) -> Request:
+
+def _same(message: Message) -> Checked:
+    return message, None
+
+
+def _checked(
+    type_: type[Request], lean: type[Any], part: bytes, rejections: Rejections, sent: dict[bytes, bytes], body_bytes: int
+) -> Checked:
+    """The official message of a part; strings that are not UTF-8 are replaced, and ``sent`` gets what the changed items were before."""
+    try:
         try:
-            return type_.FromString(part)
+            return type_.FromString(part), None
         except DecodeError as error:
             if "UTF-8" not in str(error):
                 raise
-            # Made anew each time: it takes half a millisecond, and kept it makes all messages slower.
-            request, changed = Repair(type_).read(part)
-            sent.update(changed)
-            rejections.service = ""
-            # The first item that was changed; none was where it is its resource or scope.
-            sample, sample_type = next(((item, _ITEMS[type_]) for item in changed.values()), (part, type_.DESCRIPTOR.name))
-            rejections.add("invalid_text", _REPLACED, sample, 0, sample_type)
-            return request
+        request, changed = Repair(type_).read(part)
+    except DecodeError as error:
+        raise InvalidArgument(f"the body of {body_bytes} bytes is not a protobuf {type_.__name__}: {_cause(error)}") from error
+    sent.update(changed)
+    rejections.service = ""
+    # The first item that was changed; none was where it is its resource or scope.
+    sample, sample_type = next(((item, _ITEMS[type_]) for item in changed.values()), (part, type_.DESCRIPTOR.name))
+    rejections.add("invalid_text", _REPLACED, sample, 0, sample_type)
+    return request, lean.FromString(request.SerializeToString())
 
 
 def _cause(error: DecodeError) -> str:

@@ -5,13 +5,12 @@ the twins say bytes, protobuf makes one object of an attribute rather than four,
 twin has only what every item is asked for; what few items have stands in a oneof, ``other``: one question tells that an item has none
 of it. An item that has any is read from its official message.
 
-A twin checks nothing inside of what it holds as bytes. It is for bodies that the official message has been read from already.
+A twin checks nothing inside of what it holds as bytes: ``items.Part`` tells who does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import pairwise
 from typing import Any, NamedTuple, cast
 
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto
@@ -36,10 +35,14 @@ def _other(number: int, name: str, kind: int) -> _Field:
     return _Field(number, name, kind, oneof="other")
 
 
-def _items(around: str, *nested: str) -> dict[str, list[_Field]]:
-    """Messages around items: each has the next in a list. Numbers are 1 in the request, 2 in what is for a resource or scope."""
-    names = [around, *nested]
-    return {outer: [_Field(1 if outer == around else 2, "items", inner, repeated=True)] for outer, inner in pairwise(names)}
+def _items(request: str, by_resource: str, by_scope: str, item: str) -> dict[str, list[_Field]]:
+    """The messages around items. A resource or scope in pieces is one that has the fields of all: they are joined."""
+    url = _Field(3, "schema_url", _KINDS.TYPE_STRING)
+    return {
+        request: [_Field(1, "items", by_resource, repeated=True)],
+        by_resource: [_Field(1, "resource", _KINDS.TYPE_BYTES, repeated=True), _Field(2, "items", by_scope, repeated=True), url],
+        by_scope: [_Field(1, "scope", _KINDS.TYPE_BYTES, repeated=True), _Field(2, "items", item, repeated=True), url],
+    }
 
 
 _SPANS = {

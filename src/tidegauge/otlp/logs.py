@@ -5,17 +5,19 @@ Column by column, as far as all records are alike; one with anything out of the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import compress
 from typing import Any
 
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from tidegauge.model.batch import LogBatch
 from tidegauge.otlp.attributes import AttributeCache, total_bytes
 from tidegauge.otlp.budget import LOG_BYTES, Budget
-from tidegauge.otlp.items import Part, chunks, originals
+from tidegauge.otlp.items import Part, chunks, originals, read_part
 from tidegauge.otlp.limits import INT16_MAX, TIME_END, ZERO_SPAN_ID, ZERO_TRACE_ID, valid_span_id, valid_trace_id
 from tidegauge.otlp.origins import Origins
 from tidegauge.otlp.rejections import Rejections
@@ -27,21 +29,9 @@ def decode_logs(
 ) -> LogBatch:
     """All log records of a request, which may come in parts."""
     batch = LogBatch(origins.resources, origins.scopes)
-    decoder = _LogDecoder(batch, rejections, budget, sent, cache)
-    ordinal = 0
-    for message, lean in parts:
-        for resource_logs, lean_resource in zip(message.resource_logs, lean.items, strict=True):
-            resource = origins.resource(resource_logs.resource, resource_logs.schema_url)
-            rejections.service = origins.resources[resource].service_name
-            for scope_logs, lean_scope in zip(resource_logs.scope_logs, lean_resource.items, strict=True):
-                scope = origins.scope(scope_logs.scope, scope_logs.schema_url)
-                before = len(batch)
-                for places, records in chunks(lean_scope.items):
-                    decoder.add(records, scope_logs.log_records, places, ordinal)
-                ordinal += len(lean_scope.items)
-                added = len(batch) - before
-                batch.resource += [resource] * added
-                batch.scope += [scope] * added
+    decoder = _LogDecoder(batch, origins, rejections, budget, sent, cache)
+    for part in parts:
+        read_part(part, batch, budget, decoder.read)
     batch.ordinal = _among_all(batch.ordinal, rejections.malformed)
     batch.rejections = rejections.listed()
     return batch
@@ -60,16 +50,53 @@ def _among_all(ordinals: list[int], malformed: Sequence[int]) -> list[int]:
     return found
 
 
+def _resource(part: Part, outer: int) -> Resource:
+    found: Resource = part.message().resource_logs[outer].resource
+    return found
+
+
+def _scope(part: Part, outer: int, inner: int) -> InstrumentationScope:
+    found: InstrumentationScope = part.message().resource_logs[outer].scope_logs[inner].scope
+    return found
+
+
+def _messages(part: Part, outer: int, inner: int) -> Sequence[LogRecord]:
+    found: Sequence[LogRecord] = part.message().resource_logs[outer].scope_logs[inner].log_records
+    return found
+
+
 class _LogDecoder:
-    def __init__(self, batch: LogBatch, rejections: Rejections, budget: Budget, sent: Mapping[bytes, bytes], cache: AttributeCache) -> None:
+    def __init__(
+        self, batch: LogBatch, origins: Origins, rejections: Rejections, budget: Budget, sent: Mapping[bytes, bytes], cache: AttributeCache
+    ) -> None:
         self._batch = batch
+        self._origins = origins
         self._rejections = rejections
         self._budget = budget
         self._sent = sent
         self._cache = cache
+        self._read = 0
 
-    def add(self, records: Sequence[Any], messages: Sequence[LogRecord], places: Sequence[int], ordinal: int) -> None:
-        """Add a row a record. ``messages[places[i]]`` is the message of ``records[i]``; the list's first is the request's ``ordinal``-th.
+    def read(self, part: Part) -> None:
+        """Add the rows of a part."""
+        batch, origins = self._batch, self._origins
+        ordinal = self._read
+        for outer, lean_resource in enumerate(part.lean.items):
+            resource = origins.resource(lean_resource, partial(_resource, part, outer))
+            self._rejections.service = origins.resources[resource].service_name
+            for inner, lean_scope in enumerate(lean_resource.items):
+                scope = origins.scope(lean_scope, partial(_scope, part, outer, inner))
+                before = len(batch)
+                for places, records in chunks(lean_scope.items):
+                    self._add(records, partial(_messages, part, outer, inner), places, ordinal)
+                ordinal += len(lean_scope.items)
+                added = len(batch) - before
+                batch.resource += [resource] * added
+                batch.scope += [scope] * added
+        self._read = ordinal
+
+    def _add(self, records: Sequence[Any], messages: Callable[[], Sequence[LogRecord]], places: Sequence[int], ordinal: int) -> None:
+        """Add a row a record. ``messages()[places[i]]`` is the message of ``records[i]``; the list's first is the request's ``ordinal``-th.
 
         This is the hot path.
         """
@@ -77,9 +104,9 @@ class _LogDecoder:
         times = [record.time_unix_nano for record in records]
         observed_times = [record.observed_time_unix_nano for record in records]
         if max(times) >= TIME_END or max(observed_times) >= TIME_END:
-            good = [row for row, place in enumerate(places) if self._is_kept(messages[place])]
+            good = [row for row, place in enumerate(places) if self._is_kept(messages()[place])]
             if good:
-                self.add([records[row] for row in good], messages, [places[row] for row in good], ordinal)
+                self._add([records[row] for row in good], messages, [places[row] for row in good], ordinal)
             return
         first, count = len(batch), len(records)
         batch.ordinal += [ordinal + place for place in places]
@@ -92,16 +119,16 @@ class _LogDecoder:
         batch.trace_id += [record.trace_id or None for record in records]
         batch.span_id += [record.span_id or None for record in records]
         batch.flags += [record.flags for record in records]
-        attributes = self._cache.objects([record.attributes for record in records])
+        attributes = self._cache.objects([record.attributes for record in records], messages)
         batch.attributes += attributes  # type: ignore[arg-type]
         batch.event_name += [""] * count
         batch.dropped_attributes_count += [0] * count
         batch.original += [None] * count
         columns = JsonColumns()
         for row in self._odd_rows(records, first):
-            self._complete(first + row, messages[places[row]], columns)
+            self._complete(first + row, messages()[places[row]], columns)
         if self._sent:
-            batch.original[first:] = originals(self._sent, batch.original[first:], [messages[place] for place in places])
+            batch.original[first:] = originals(self._sent, batch.original[first:], [messages()[place] for place in places])
         self._budget.spend(count * LOG_BYTES + total_bytes(attributes) + columns.written)
 
     def _odd_rows(self, records: Sequence[Any], first: int) -> set[int]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
 from tidegauge.model.batch import MetadataEntry, MetricBatch
 from tidegauge.otlp.budget import SERIES_BYTES, Budget
-from tidegauge.otlp.items import Part
+from tidegauge.otlp.items import Part, Repaired
 from tidegauge.otlp.limits import METRIC_NAME_LENGTH, UNIT_LENGTH
 from tidegauge.otlp.origins import Origins
 from tidegauge.otlp.points import PointDecoder
@@ -36,18 +38,21 @@ class _MetricDecoder:
         self._metadata: dict[tuple[int, str, str, str], MetadataEntry] = {}
 
     def decode(self, parts: Iterable[Part]) -> MetricBatch:
-        for message, lean in parts:
-            for resource_metrics, lean_resource in zip(message.resource_metrics, lean.items, strict=True):
-                resource = self._origins.resource(resource_metrics.resource, resource_metrics.schema_url)
-                self._rejections.service = self._origins.resources[resource].service_name
-                for scope_metrics, lean_scope in zip(resource_metrics.scope_metrics, lean_resource.items, strict=True):
-                    scope = self._origins.scope(scope_metrics.scope, scope_metrics.schema_url)
-                    for metric, lean_metric in zip(scope_metrics.metrics, lean_scope.items, strict=True):
-                        self._metric(metric, lean_metric, resource, scope)
+        for part in parts:
+            self._part(_message(part), part.lean)
         self._points.finish()
         self._batch.metadata = list(self._metadata.values())
         self._batch.rejections = self._rejections.listed()
         return self._batch
+
+    def _part(self, message: ExportMetricsServiceRequest, lean: Any) -> None:
+        for resource_metrics, lean_resource in zip(message.resource_metrics, lean.items, strict=True):
+            resource = self._origins.resource(lean_resource, partial(getattr, resource_metrics, "resource"))
+            self._rejections.service = self._origins.resources[resource].service_name
+            for scope_metrics, lean_scope in zip(resource_metrics.scope_metrics, lean_resource.items, strict=True):
+                scope = self._origins.scope(lean_scope, partial(getattr, scope_metrics, "scope"))
+                for metric, lean_metric in zip(scope_metrics.metrics, lean_scope.items, strict=True):
+                    self._metric(metric, lean_metric, resource, scope)
 
     def _metric(self, metric: Metric, lean: Any, resource: int, scope: int) -> None:
         kind = metric.WhichOneof("data")
@@ -87,6 +92,15 @@ class _MetricDecoder:
         known.DiscardUnknownFields()
         if known.ByteSize() != metric.ByteSize():
             self._rejections.add("unsupported_metric_type", f"{_shown(metric.name)}: a type of metric that is not known here", metric)
+
+
+def _message(part: Part) -> ExportMetricsServiceRequest:
+    """All of a part's message is read, so it is checked first."""
+    try:
+        found: ExportMetricsServiceRequest = part.message()
+    except Repaired:
+        found = part.message()
+    return found
 
 
 def _fault(metric: Metric, temporality: str | None) -> tuple[str, str] | None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import orjson
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
@@ -80,12 +83,15 @@ class Origins:
         self._resource_index: dict[bytes, int] = {}
         self._scope_index: dict[bytes, int] = {}
 
-    def resource(self, resource: Resource, schema_url: str) -> int:
-        """Index of a resource; of resources with one identity the first stands for all."""
-        raw = resource.SerializeToString()
+    def resource(self, lean: Any, read: Callable[[], Resource]) -> int:
+        """Index of the resource of a lean message; ``read`` gives it where it is not known.
+
+        Of resources with one identity the first stands for all.
+        """
+        raw, schema_url = b"".join(lean.resource), lean.schema_url
         entry = self._resource_cache.get((raw, schema_url))
         if entry is None:
-            entry = resource_entry(resource, schema_url)
+            entry = resource_entry(read(), schema_url)
             self._resource_cache.put((raw, schema_url), entry, 500 + 3 * len(raw))
         index = self._resource_index.setdefault(entry.identity.bytes, len(self.resources))
         if index == len(self.resources):
@@ -93,12 +99,12 @@ class Origins:
             self.resources.append(entry)
         return index
 
-    def scope(self, scope: InstrumentationScope, schema_url: str) -> int:
-        """Index of a scope; of scopes with one identity the first stands for all."""
-        raw = scope.SerializeToString()
+    def scope(self, lean: Any, read: Callable[[], InstrumentationScope]) -> int:
+        """Index of the scope of a lean message, likewise."""
+        raw, schema_url = b"".join(lean.scope), lean.schema_url
         entry = self._scope_cache.get((raw, schema_url))
         if entry is None:
-            entry = scope_entry(scope, schema_url)
+            entry = scope_entry(read(), schema_url)
             self._scope_cache.put((raw, schema_url), entry, 500 + 3 * len(raw))
         index = self._scope_index.setdefault(entry.identity.bytes, len(self.scopes))
         if index == len(self.scopes):

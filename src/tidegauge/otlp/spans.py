@@ -5,16 +5,19 @@ Column by column, as far as all spans are alike; a span with anything out of the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import compress
 from typing import Any
 
+from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tidegauge.model.batch import SpanBatch
 from tidegauge.otlp.attributes import AttributeCache, total_bytes
 from tidegauge.otlp.budget import SPAN_BYTES, Budget
-from tidegauge.otlp.items import Part, chunks, originals
+from tidegauge.otlp.items import Part, chunks, originals, read_part
 from tidegauge.otlp.limits import INT16_MAX, TIME_END, ZERO_SPAN_ID, ZERO_TRACE_ID, valid_span_id, valid_trace_id
 from tidegauge.otlp.origins import Origins
 from tidegauge.otlp.rejections import Rejections
@@ -26,35 +29,56 @@ def decode_spans(
 ) -> SpanBatch:
     """All spans of a request, which may come in parts."""
     batch = SpanBatch(origins.resources, origins.scopes)
-    decoder = _SpanDecoder(batch, rejections, budget, sent, cache)
-    for message, lean in parts:
-        for resource_spans, lean_resource in zip(message.resource_spans, lean.items, strict=True):
-            resource = origins.resource(resource_spans.resource, resource_spans.schema_url)
-            rejections.service = origins.resources[resource].service_name
-            for scope_spans, lean_scope in zip(resource_spans.scope_spans, lean_resource.items, strict=True):
-                scope = origins.scope(scope_spans.scope, scope_spans.schema_url)
-                before = len(batch)
-                for places, spans in chunks(lean_scope.items):
-                    decoder.add(spans, scope_spans.spans, places)
-                added = len(batch) - before
-                batch.resource += [resource] * added
-                batch.scope += [scope] * added
+    decoder = _SpanDecoder(batch, origins, rejections, budget, sent, cache)
+    for part in parts:
+        read_part(part, batch, budget, decoder.read)
     batch.rejections = rejections.listed()
     return batch
 
 
+def _resource(part: Part, outer: int) -> Resource:
+    found: Resource = part.message().resource_spans[outer].resource
+    return found
+
+
+def _scope(part: Part, outer: int, inner: int) -> InstrumentationScope:
+    found: InstrumentationScope = part.message().resource_spans[outer].scope_spans[inner].scope
+    return found
+
+
+def _messages(part: Part, outer: int, inner: int) -> Sequence[Span]:
+    found: Sequence[Span] = part.message().resource_spans[outer].scope_spans[inner].spans
+    return found
+
+
 class _SpanDecoder:
     def __init__(
-        self, batch: SpanBatch, rejections: Rejections, budget: Budget, sent: Mapping[bytes, bytes], cache: AttributeCache
+        self, batch: SpanBatch, origins: Origins, rejections: Rejections, budget: Budget, sent: Mapping[bytes, bytes], cache: AttributeCache
     ) -> None:
         self._batch = batch
+        self._origins = origins
         self._rejections = rejections
         self._budget = budget
         self._sent = sent
         self._cache = cache
 
-    def add(self, spans: Sequence[Any], messages: Sequence[Span], places: Sequence[int]) -> None:
-        """Add a row a span. ``messages[places[i]]`` is the message of ``spans[i]``. This is the hot path."""
+    def read(self, part: Part) -> None:
+        """Add the rows of a part."""
+        batch, origins = self._batch, self._origins
+        for outer, lean_resource in enumerate(part.lean.items):
+            resource = origins.resource(lean_resource, partial(_resource, part, outer))
+            self._rejections.service = origins.resources[resource].service_name
+            for inner, lean_scope in enumerate(lean_resource.items):
+                scope = origins.scope(lean_scope, partial(_scope, part, outer, inner))
+                before = len(batch)
+                for places, spans in chunks(lean_scope.items):
+                    self._add(spans, partial(_messages, part, outer, inner), places)
+                added = len(batch) - before
+                batch.resource += [resource] * added
+                batch.scope += [scope] * added
+
+    def _add(self, spans: Sequence[Any], messages: Callable[[], Sequence[Span]], places: Sequence[int]) -> None:
+        """Add a row a span. ``messages()[places[i]]`` is the message of ``spans[i]``. This is the hot path."""
         batch = self._batch
         trace_ids = [span.trace_id for span in spans]
         span_ids = [span.span_id for span in spans]
@@ -62,10 +86,10 @@ class _SpanDecoder:
         starts = [span.start_time_unix_nano for span in spans]
         ends = [span.end_time_unix_nano for span in spans]
         if not _are_valid(trace_ids, span_ids, parents, starts, ends):
-            good = [row for row, place in enumerate(places) if self._is_kept(messages[place])]
+            good = [row for row, place in enumerate(places) if self._is_kept(messages()[place])]
             if len(good) < len(spans):
                 if good:
-                    self.add([spans[row] for row in good], messages, [places[row] for row in good])
+                    self._add([spans[row] for row in good], messages, [places[row] for row in good])
                 return
         first, count = len(batch), len(spans)
         batch.trace_id += trace_ids
@@ -76,7 +100,7 @@ class _SpanDecoder:
         batch.name += [span.name for span in spans]
         batch.kind += [span.kind for span in spans]
         batch.flags += [span.flags for span in spans]
-        attributes = self._cache.objects([span.attributes for span in spans])
+        attributes = self._cache.objects([span.attributes for span in spans], messages)
         batch.attributes += attributes  # type: ignore[arg-type]
         for numbers in (batch.status_code, batch.dropped_attributes_count, batch.dropped_events_count, batch.dropped_links_count):
             numbers.extend([0] * count)
@@ -86,9 +110,9 @@ class _SpanDecoder:
             nullable.extend([None] * count)
         columns = JsonColumns()
         for row in self._odd_rows(spans, first):
-            self._complete(first + row, messages[places[row]], columns)
+            self._complete(first + row, messages()[places[row]], columns)
         if self._sent:
-            batch.original[first:] = originals(self._sent, batch.original[first:], [messages[place] for place in places])
+            batch.original[first:] = originals(self._sent, batch.original[first:], [messages()[place] for place in places])
         self._budget.spend(count * SPAN_BYTES + total_bytes(attributes) + columns.written)
 
     def _odd_rows(self, spans: Sequence[Any], first: int) -> set[int]:
