@@ -235,6 +235,8 @@ def _number(raw: bytes, at: int, kind: int) -> bytes | None:
 def _integer(raw: bytes, at: int, size: int) -> bytes | None:
     """A varint of int64; None where something comes after it, or where it has more bits than 64."""
     number = raw[at]
+    if size == 2 and number > 127 > raw[-1]:
+        return b"%d" % (number & 127 | raw[-1] << 7)
     if number > 127:
         number &= 127
         shift = 7

@@ -70,15 +70,14 @@ class Decoder:
         budget = budget or Budget(len(body))
         origins = Origins(self._resources, self._scopes, budget)
         rejections = Rejections()
-        sent: dict[bytes, bytes] = {}
         if signal is Signal.TRACES:
-            traces = self._parts(ExportTraceServiceRequest, self._lean.traces, SPANS, body, encoding, rejections, sent)
-            return decode_spans(traces, origins, rejections, budget, sent, self._attributes)
+            traces = self._parts(ExportTraceServiceRequest, self._lean.traces, SPANS, body, encoding, rejections)
+            return decode_spans(traces, origins, rejections, budget, self._attributes)
         if signal is Signal.METRICS:
-            metrics = self._parts(ExportMetricsServiceRequest, self._lean.metrics, METRICS, body, encoding, rejections, sent)
+            metrics = self._parts(ExportMetricsServiceRequest, self._lean.metrics, METRICS, body, encoding, rejections)
             return decode_metrics(metrics, origins, rejections, budget, self._series)
-        logs = self._parts(ExportLogsServiceRequest, self._lean.logs, LOG_RECORDS, body, encoding, rejections, sent)
-        return decode_logs(logs, origins, rejections, budget, sent, self._attributes)
+        logs = self._parts(ExportLogsServiceRequest, self._lean.logs, LOG_RECORDS, body, encoding, rejections)
+        return decode_logs(logs, origins, rejections, budget, self._attributes)
 
     def _parts(
         self,
@@ -88,48 +87,40 @@ class Decoder:
         body: bytes,
         encoding: Encoding,
         rejections: Rejections,
-        sent: dict[bytes, bytes],
     ) -> Iterator[Part]:
-        """The request, in parts where it is large; ``sent`` has what was sent for items of the last part that had to be changed."""
+        """The request, in parts where it is large."""
         if encoding is Encoding.JSON:
             request = self._json.read(type_, body, rejections)
-            yield Part(lean.FromString(request.SerializeToString()), lambda: (request, None))
+            yield Part(lean.FromString(request.SerializeToString()), partial(Checked, request))
             return
         for part in parts(body, levels, self._shapes[type_.DESCRIPTOR.full_name]):
-            sent.clear()
-            check = partial(_checked, type_, lean, part, rejections, sent, len(body))
+            check = partial(_checked, type_, lean, part, rejections, len(body))
             try:
-                twin = lean.FromString(part)
+                found = Part(lean.FromString(part), check)
             except DecodeError:
-                message, twin = check()
-                check = partial(_same, message)
-            del part  # it may be as large as the body
-            yield Part(twin, check)
+                # Malformed, or not UTF-8 where the twin has strings.
+                checked = check()
+                found = Part(checked.twin, partial(Checked, checked.message), checked.sent)
+            del part, check  # it may be as large as the body
+            yield found
 
 
-def _same(message: Message) -> Checked:
-    return message, None
-
-
-def _checked(
-    type_: type[Request], lean: type[Any], part: bytes, rejections: Rejections, sent: dict[bytes, bytes], body_bytes: int
-) -> Checked:
-    """The official message of a part; strings that are not UTF-8 are replaced, and ``sent`` gets what the changed items were before."""
+def _checked(type_: type[Request], lean: type[Any], part: bytes, rejections: Rejections, body_bytes: int) -> Checked:
+    """The official message of a part; strings that are not UTF-8 are replaced."""
     try:
         try:
-            return type_.FromString(part), None
+            return Checked(type_.FromString(part))
         except DecodeError as error:
             if "UTF-8" not in str(error):
                 raise
-        request, changed = Repair(type_).read(part)
+        request, sent = Repair(type_).read(part)
     except DecodeError as error:
         raise InvalidArgument(f"the body of {body_bytes} bytes is not a protobuf {type_.__name__}: {_cause(error)}") from error
-    sent.update(changed)
     rejections.service = ""
     # The first item that was changed; none was where it is its resource or scope.
-    sample, sample_type = next(((item, _ITEMS[type_]) for item in changed.values()), (part, type_.DESCRIPTOR.name))
+    sample, sample_type = next(((item, _ITEMS[type_]) for item in sent if item is not None), (part, type_.DESCRIPTOR.name))
     rejections.add("invalid_text", _REPLACED, sample, 0, sample_type)
-    return request, lean.FromString(request.SerializeToString())
+    return Checked(request, lean.FromString(request.SerializeToString()), sent)
 
 
 def _cause(error: DecodeError) -> str:

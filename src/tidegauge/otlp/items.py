@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
-from typing import Any
-
-from google.protobuf.message import Message
+from typing import Any, NamedTuple
 
 from tidegauge.otlp.budget import Budget
 
-Checked = tuple[Any, Any]
-"""An official message, and its lean twin if that is not the one there was, else None."""
+
+class Checked(NamedTuple):
+    """What the official message says of a part."""
+
+    message: Any
+    twin: Any = None
+    """the message's lean twin, where strings were repaired"""
+    sent: Sequence[bytes | None] = ()
+    """then of each item of the message, in order, what was sent if it was changed"""
 
 
 class Repaired(Exception):
@@ -25,10 +30,11 @@ class Part:
     either finds out by itself that they are well-formed and their strings UTF-8, or asks for the message first.
     """
 
-    __slots__ = ("_check", "_message", "lean")
+    __slots__ = ("_check", "_message", "lean", "sent")
 
-    def __init__(self, lean: Any, check: Callable[[], Checked]) -> None:
+    def __init__(self, lean: Any, check: Callable[[], Checked], sent: Sequence[bytes | None] = ()) -> None:
         self.lean = lean
+        self.sent = sent
         self._check = check
         self._message: Any = None
 
@@ -41,9 +47,9 @@ class Part:
 
         """
         if self._message is None:
-            self._message, twin = self._check()
+            self._message, twin, sent = self._check()
             if twin is not None:
-                self.lean = twin
+                self.lean, self.sent = twin, sent
                 raise Repaired
         return self._message
 
@@ -71,8 +77,3 @@ def chunks(items: Sequence[Any]) -> Iterator[tuple[range, Sequence[Any]]]:
     for first in range(0, len(items), CHUNK):
         found = items[first : first + CHUNK]
         yield range(first, first + len(found)), found
-
-
-def originals(sent: Mapping[bytes, bytes], found: Sequence[bytes | None], items: Sequence[Message]) -> list[bytes | None]:
-    """What was sent for items that had to be changed so that they could be read; for the others what was ``found``."""
-    return [sent.get(item.SerializeToString(), original) for item, original in zip(items, found, strict=True)]

@@ -5,7 +5,7 @@ Column by column, as far as all records are alike; one with anything out of the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import compress
 from typing import Any
@@ -17,19 +17,17 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from tidegauge.model.batch import LogBatch
 from tidegauge.otlp.attributes import AttributeCache, total_bytes
 from tidegauge.otlp.budget import LOG_BYTES, Budget
-from tidegauge.otlp.items import Part, chunks, originals, read_part
+from tidegauge.otlp.items import Part, chunks, read_part
 from tidegauge.otlp.limits import INT16_MAX, TIME_END, ZERO_SPAN_ID, ZERO_TRACE_ID, valid_span_id, valid_trace_id
 from tidegauge.otlp.origins import Origins
 from tidegauge.otlp.rejections import Rejections
 from tidegauge.otlp.values import JsonColumns
 
 
-def decode_logs(
-    parts: Iterable[Part], origins: Origins, rejections: Rejections, budget: Budget, sent: Mapping[bytes, bytes], cache: AttributeCache
-) -> LogBatch:
+def decode_logs(parts: Iterable[Part], origins: Origins, rejections: Rejections, budget: Budget, cache: AttributeCache) -> LogBatch:
     """All log records of a request, which may come in parts."""
     batch = LogBatch(origins.resources, origins.scopes)
-    decoder = _LogDecoder(batch, origins, rejections, budget, sent, cache)
+    decoder = _LogDecoder(batch, origins, rejections, budget, cache)
     for part in parts:
         read_part(part, batch, budget, decoder.read)
     batch.ordinal = _among_all(batch.ordinal, rejections.malformed)
@@ -66,20 +64,19 @@ def _messages(part: Part, outer: int, inner: int) -> Sequence[LogRecord]:
 
 
 class _LogDecoder:
-    def __init__(
-        self, batch: LogBatch, origins: Origins, rejections: Rejections, budget: Budget, sent: Mapping[bytes, bytes], cache: AttributeCache
-    ) -> None:
+    def __init__(self, batch: LogBatch, origins: Origins, rejections: Rejections, budget: Budget, cache: AttributeCache) -> None:
         self._batch = batch
         self._origins = origins
         self._rejections = rejections
         self._budget = budget
-        self._sent = sent
+        self._sent: Sequence[bytes | None] = ()
         self._cache = cache
         self._read = 0
 
     def read(self, part: Part) -> None:
         """Add the rows of a part."""
         batch, origins = self._batch, self._origins
+        items = 0
         ordinal = self._read
         for outer, lean_resource in enumerate(part.lean.items):
             resource = origins.resource(lean_resource, partial(_resource, part, outer))
@@ -87,6 +84,8 @@ class _LogDecoder:
             for inner, lean_scope in enumerate(lean_resource.items):
                 scope = origins.scope(lean_scope, partial(_scope, part, outer, inner))
                 before = len(batch)
+                self._sent = part.sent[items : items + len(lean_scope.items)]
+                items += len(lean_scope.items)
                 for places, records in chunks(lean_scope.items):
                     self._add(records, partial(_messages, part, outer, inner), places, ordinal)
                 ordinal += len(lean_scope.items)
@@ -128,7 +127,8 @@ class _LogDecoder:
         for row in self._odd_rows(records, first):
             self._complete(first + row, messages()[places[row]], columns)
         if self._sent:
-            batch.original[first:] = originals(self._sent, batch.original[first:], [messages()[place] for place in places])
+            for row, place in enumerate(places, first):
+                batch.original[row] = self._sent[place] or batch.original[row]
         self._budget.spend(count * LOG_BYTES + total_bytes(attributes) + columns.written)
 
     def _odd_rows(self, records: Sequence[Any], first: int) -> set[int]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
+from google.protobuf.unknown_fields import UnknownFieldSet
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
@@ -87,10 +88,7 @@ class _MetricDecoder:
 
     def _without_data(self, metric: Metric) -> None:
         """An empty metric is nothing. One of a type that this version does not know is data lost, of which the sender must hear."""
-        known = Metric()
-        known.CopyFrom(metric)
-        known.DiscardUnknownFields()
-        if known.ByteSize() != metric.ByteSize():
+        if len(UnknownFieldSet(metric)):
             self._rejections.add("unsupported_metric_type", f"{_shown(metric.name)}: a type of metric that is not known here", metric)
 
 

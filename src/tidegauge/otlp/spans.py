@@ -5,7 +5,7 @@ Column by column, as far as all spans are alike; a span with anything out of the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import compress
 from typing import Any
@@ -17,19 +17,17 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from tidegauge.model.batch import SpanBatch
 from tidegauge.otlp.attributes import AttributeCache, total_bytes
 from tidegauge.otlp.budget import SPAN_BYTES, Budget
-from tidegauge.otlp.items import Part, chunks, originals, read_part
+from tidegauge.otlp.items import Part, chunks, read_part
 from tidegauge.otlp.limits import INT16_MAX, TIME_END, ZERO_SPAN_ID, ZERO_TRACE_ID, valid_span_id, valid_trace_id
 from tidegauge.otlp.origins import Origins
 from tidegauge.otlp.rejections import Rejections
 from tidegauge.otlp.values import JsonColumns
 
 
-def decode_spans(
-    parts: Iterable[Part], origins: Origins, rejections: Rejections, budget: Budget, sent: Mapping[bytes, bytes], cache: AttributeCache
-) -> SpanBatch:
+def decode_spans(parts: Iterable[Part], origins: Origins, rejections: Rejections, budget: Budget, cache: AttributeCache) -> SpanBatch:
     """All spans of a request, which may come in parts."""
     batch = SpanBatch(origins.resources, origins.scopes)
-    decoder = _SpanDecoder(batch, origins, rejections, budget, sent, cache)
+    decoder = _SpanDecoder(batch, origins, rejections, budget, cache)
     for part in parts:
         read_part(part, batch, budget, decoder.read)
     batch.rejections = rejections.listed()
@@ -52,25 +50,26 @@ def _messages(part: Part, outer: int, inner: int) -> Sequence[Span]:
 
 
 class _SpanDecoder:
-    def __init__(
-        self, batch: SpanBatch, origins: Origins, rejections: Rejections, budget: Budget, sent: Mapping[bytes, bytes], cache: AttributeCache
-    ) -> None:
+    def __init__(self, batch: SpanBatch, origins: Origins, rejections: Rejections, budget: Budget, cache: AttributeCache) -> None:
         self._batch = batch
         self._origins = origins
         self._rejections = rejections
         self._budget = budget
-        self._sent = sent
+        self._sent: Sequence[bytes | None] = ()
         self._cache = cache
 
     def read(self, part: Part) -> None:
         """Add the rows of a part."""
         batch, origins = self._batch, self._origins
+        items = 0
         for outer, lean_resource in enumerate(part.lean.items):
             resource = origins.resource(lean_resource, partial(_resource, part, outer))
             self._rejections.service = origins.resources[resource].service_name
             for inner, lean_scope in enumerate(lean_resource.items):
                 scope = origins.scope(lean_scope, partial(_scope, part, outer, inner))
                 before = len(batch)
+                self._sent = part.sent[items : items + len(lean_scope.items)]
+                items += len(lean_scope.items)
                 for places, spans in chunks(lean_scope.items):
                     self._add(spans, partial(_messages, part, outer, inner), places)
                 added = len(batch) - before
@@ -112,7 +111,8 @@ class _SpanDecoder:
         for row in self._odd_rows(spans, first):
             self._complete(first + row, messages()[places[row]], columns)
         if self._sent:
-            batch.original[first:] = originals(self._sent, batch.original[first:], [messages()[place] for place in places])
+            for row, place in enumerate(places, first):
+                batch.original[row] = self._sent[place] or batch.original[row]
         self._budget.spend(count * SPAN_BYTES + total_bytes(attributes) + columns.written)
 
     def _odd_rows(self, spans: Sequence[Any], first: int) -> set[int]:

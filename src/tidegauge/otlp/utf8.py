@@ -27,19 +27,18 @@ class Repair(Generic[Request]):
         self._copy(type_.DESCRIPTOR.file, pool)
         self._twin = GetMessageClass(pool.FindMessageTypeByName(type_.DESCRIPTOR.full_name))
 
-    def read(self, body: bytes) -> tuple[Request, dict[bytes, bytes]]:
-        """The message, and of each message three lists deep in it (an item of a request) that was changed: now → as it was sent.
+    def read(self, body: bytes) -> tuple[Request, list[bytes | None]]:
+        """The message, and of each message three lists deep in it (an item of a request) what was sent if it was changed, else None.
 
         Raises:
             DecodeError: it is malformed otherwise too.
 
         """
         twin = self._twin.FromString(body)
-        sent = {}
+        sent: list[bytes | None] = []
         for item in _nested(twin, 3):
             before = item.SerializeToString()
-            if self._replace(item):
-                sent[item.SerializeToString()] = before
+            sent.append(before if self._replace(item) else None)
         self._replace(twin)
         return self._type.FromString(twin.SerializeToString()), sent
 
