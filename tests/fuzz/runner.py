@@ -107,7 +107,7 @@ class Runner:
                     self._found(*json.loads(line))
                 now = time.monotonic()
                 number, done = PROGRESS.unpack_from(shared, 0)
-                if number != last_number:
+                if number != last_number or _is_suspended(process.pid):
                     last_number, since = number, now
                 elif now - since > self._stuck_seconds:
                     process.kill()
@@ -127,6 +127,14 @@ class Runner:
     def counts(self) -> dict[str, int]:
         """How often each kind of finding came up."""
         return self._seen
+
+
+def _is_suspended(pid: int) -> bool:
+    """Whether a process was stopped, as by SIGSTOP: it waits for its user then."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] == "T"
+    except OSError:
+        return False
 
 
 def keep(finding: Finding, folder: Path) -> Path:

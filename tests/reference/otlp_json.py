@@ -41,7 +41,7 @@ class JsonRequest:
         self._items = 0
         self.message = type_()
         try:
-            document = json.loads(body.decode("utf-8"), parse_constant=self._no_constant, parse_float=self._finite)
+            document = json.loads(body.decode("utf-8"), parse_constant=self._no_constant, parse_float=self._finite, parse_int=self._integer)
             json.dumps(document, ensure_ascii=False).encode()  # lone surrogates are no characters
         except ValueError as error:
             raise Unreadable from error
@@ -56,6 +56,11 @@ class JsonRequest:
         if math.isinf(float(text)):
             raise ValueError(text)
         return float(text)
+
+    @staticmethod
+    def _integer(text: str) -> int | float:
+        """Beyond 64 bits a number without a fraction is a double all the same."""
+        return int(text) if -(2**63) <= int(text) < 2**64 else JsonRequest._finite(text)
 
     def _fill(self, message: Any, document: Any, level: int) -> None:
         if not isinstance(document, dict) or level > DEEPEST:
