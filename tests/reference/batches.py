@@ -115,11 +115,14 @@ def comparable(table: str, row: Row) -> Any:
 
 
 def _name(value: Any) -> str:
-    """An application's name: what is no string is its JSON, of which numbers may be written in more than one way."""
+    """An application's name: what is no string is its JSON, of which numbers may be written in more than one way, and long ones are cut."""
     if isinstance(value, str):
         with suppress(ValueError):
             value = json.loads(value) if len(value) < NAME_LENGTH else value
-    return value[:NAME_LENGTH] if isinstance(value, str) else json.dumps(value, sort_keys=True)[:NAME_LENGTH]
+    if isinstance(value, str):
+        return value[:NAME_LENGTH]
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return text[:NAME_LENGTH] if len(text) >= NAME_LENGTH else json.dumps(value, sort_keys=True)
 
 
 def _body(text: str, original: bytes) -> Any:
