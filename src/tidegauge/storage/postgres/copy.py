@@ -11,25 +11,36 @@ import itertools
 from collections.abc import Iterable, Sequence
 from itertools import chain, compress
 from operator import ne
-from struct import Struct, pack
+from struct import Struct
 from typing import Any
 from uuid import UUID
 
 from tidegauge.model.batch import ExemplarColumns, HistogramColumns, LogBatch, NumberColumns, SpanBatch, SummaryColumns
+from tidegauge.storage.postgres.copy_values import (
+    EPOCH_US,
+    JSONB_VERSION,
+    NULL,
+    OID_FLOAT8,
+    OID_INT4,
+    Texts,
+    array,
+    as_int4,
+    bytea,
+    counts,
+    int4,
+    int8,
+    jsonb,
+    jsonb_head,
+    length,
+    optional_float,
+    optional_time,
+    text,
+    us,
+)
 
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
-_NULL = b"\xff\xff\xff\xff"
-_EPOCH_US = 946_684_800_000_000  # 2000-01-01, PostgreSQL's zero, in Unix microseconds
-_JSONB_VERSION = 1
-_OID_INT4, _OID_INT8, _OID_FLOAT8 = 23, 20, 701
 
-_length = Struct(">i").pack
-_int8 = Struct(">iq").pack
-_float8 = Struct(">id").pack
-_int4 = Struct(">ii").pack
-_jsonb_head = Struct(">ib").pack
-_empty_array = Struct(">iiii").pack
 _SPAN_FIELDS = 24
 # application, resource, scope, tenant
 _span_origin = Struct(">hiiiiiiih").pack
@@ -39,23 +50,23 @@ _root_span = Struct(">iqiqih28s16si8siib").pack
 # kind, status_code, flags; what stands before a trace_id
 _span_codes = Struct(">ihihiqi").pack
 _NO_TEXT = bytes(4)
-_NO_COUNT = _int8(8, 0)
+_NO_COUNT = int8(8, 0)
 # status_message, trace_state, dropped ×3, events, links, full_name, original of a span that has none of them
-_NO_SPAN_TAIL = _NO_TEXT * 2 + _NO_COUNT * 3 + _NULL * 4
+_NO_SPAN_TAIL = _NO_TEXT * 2 + _NO_COUNT * 3 + NULL * 4
 _TRACE_FIELDS = 11
 _trace_head = Struct(">hiqiqi16sihiiii").pack
 _root_head = Struct(">i8siiiqi").pack
-_NO_ROOT = _NULL * 4
+_NO_ROOT = NULL * 4
 _NUMBER_FIELDS = 6
 _number_head = Struct(">hiqiq").pack
 # timestamp, series, start_timestamp, value; value_int and flags where they are NULL and 0
 _sum = Struct(">hiqiqiqid12s").pack
 _gauge = Struct(">hiqiqiid12s").pack
-_NO_INT_NO_FLAGS = _NULL + _int4(4, 0)
+_NO_INT_NO_FLAGS = NULL + int4(4, 0)
 _HISTOGRAM_FIELDS = 15
 # scale, zero_count, zero_threshold, offsets, negative_bucket_counts
 _NONES = (None,) * 6
-_NOT_EXPONENTIAL = _NULL * 6
+_NOT_EXPONENTIAL = NULL * 6
 _SUMMARY_FIELDS = 8
 _EXEMPLAR_FIELDS = 8
 _LOG_FIELDS = 21
@@ -65,19 +76,12 @@ _log_origin = Struct(">hiiiiiiihi16s").pack
 _log_observed = Struct(">iqihiqihihiiiqiqih").pack
 _log_unobserved = Struct(">iqihiihihiiiqiqih").pack
 _both_ids = Struct(">i16si8s").pack
-_NO_IDS = _NULL * 2
-_INT32_MAX = 2**31 - 1
+_NO_IDS = NULL * 2
 
 
 def framed(rows: Iterable[bytes]) -> bytes:
     """A whole COPY stream of buffers of rows."""
     return b"".join((_HEADER, *rows, _TRAILER))
-
-
-def text(value: str) -> bytes:
-    """A text value with its length."""
-    raw = value.encode()
-    return _length(len(raw)) + raw
 
 
 def spans(
@@ -93,7 +97,7 @@ def spans(
     names that rollups know the spans by, where one differs from the span's own.
     """
     out: list[bytes] = []
-    texts, codes = _Texts(), _Codes()
+    texts, codes = Texts(), _Codes()
     resource = scope = -1
     origin = b""
     for (
@@ -109,11 +113,11 @@ def spans(
             resource_id, application_id = resource_ids[resource]
             origin = _span_origin(_SPAN_FIELDS, 4, application_id, 4, resource_id, 4, scope_ids[scope], 2, tenant_id)
         if parent is not None:
-            head = _child_span(8, start // 1000 - _EPOCH_US, 8, end - start, 2, start % 1000, code, trace_id, 8, span_id, 8, parent,
-                               len(attributes) + 1, _JSONB_VERSION)  # fmt: skip
+            head = _child_span(8, start // 1000 - EPOCH_US, 8, end - start, 2, start % 1000, code, trace_id, 8, span_id, 8, parent,
+                               len(attributes) + 1, JSONB_VERSION)  # fmt: skip
         else:
-            head = _root_span(8, start // 1000 - _EPOCH_US, 8, end - start, 2, start % 1000, code, trace_id, 8, span_id, -1,
-                              len(attributes) + 1, _JSONB_VERSION)  # fmt: skip
+            head = _root_span(8, start // 1000 - EPOCH_US, 8, end - start, 2, start % 1000, code, trace_id, 8, span_id, -1,
+                              len(attributes) + 1, JSONB_VERSION)  # fmt: skip
         out += (origin, name, head, attributes, tail)
     return b"".join(out)
 
@@ -148,13 +152,13 @@ def _span_tails(batch: SpanBatch, rollup_names: Sequence[str] | None) -> list[by
             (
                 text(message),
                 text(state),
-                _int8(8, attributes),
-                _int8(8, events_count),
-                _int8(8, links_count),
-                _jsonb(events),
-                _jsonb(links),
-                _NULL if rollup_names is None or rollup_names[row] == name else text(name),
-                _bytea(original),
+                int8(8, attributes),
+                int8(8, events_count),
+                int8(8, links_count),
+                jsonb(events),
+                jsonb(links),
+                NULL if rollup_names is None or rollup_names[row] == name else text(name),
+                bytea(original),
             )
         )
     return tails
@@ -194,7 +198,7 @@ def trace_index(batch: SpanBatch, tenant_id: int, resource_ids: Sequence[tuple[i
     for trace_id, (start, end, spans, errors, resources, root) in traces.items():
         out += (
             _trace_head(
-                _TRACE_FIELDS, 8, start // 1000 - _EPOCH_US, 8, end // 1000 - _EPOCH_US, 16, trace_id, 2, tenant_id, 4, spans, 4, errors
+                _TRACE_FIELDS, 8, start // 1000 - EPOCH_US, 8, end // 1000 - EPOCH_US, 16, trace_id, 2, tenant_id, 4, spans, 4, errors
             ),
             applications[resources],
             _NO_ROOT if root < 0 else _root(batch, root, resource_ids),
@@ -210,7 +214,7 @@ class _Applications(dict[int, bytes]):
 
     def __missing__(self, resources: int) -> bytes:
         ids = {application for index, (_, application) in enumerate(self._resource_ids) if resources >> index & 1}
-        encoded = self[resources] = _array(_OID_INT4, "i", 4, sorted(ids))
+        encoded = self[resources] = array(OID_INT4, "i", 4, sorted(ids))
         return encoded
 
 
@@ -229,15 +233,15 @@ def numbers(columns: NumberColumns, series_ids: Sequence[int]) -> bytes:
     ):
         rest = _NO_INT_NO_FLAGS
         if flags or value_int is not None:
-            rest = (_int8(8, value_int) if value_int is not None else _NULL) + _int4(4, _as_int4(flags))
+            rest = (int8(8, value_int) if value_int is not None else NULL) + int4(4, as_int4(flags))
         series_id = series_ids[series]
         if value is None or len(rest) != 12:
-            add(_number_head(_NUMBER_FIELDS, 8, time // 1000 - _EPOCH_US, 8, series_id))
-            add(_optional_time(start) + _optional_float(value) + rest)
+            add(_number_head(_NUMBER_FIELDS, 8, time // 1000 - EPOCH_US, 8, series_id))
+            add(optional_time(start) + optional_float(value) + rest)
         elif start is None:
-            add(_gauge(_NUMBER_FIELDS, 8, time // 1000 - _EPOCH_US, 8, series_id, -1, 8, value, rest))
+            add(_gauge(_NUMBER_FIELDS, 8, time // 1000 - EPOCH_US, 8, series_id, -1, 8, value, rest))
         else:
-            add(_sum(_NUMBER_FIELDS, 8, time // 1000 - _EPOCH_US, 8, series_id, 8, start // 1000 - _EPOCH_US, 8, value, rest))
+            add(_sum(_NUMBER_FIELDS, 8, time // 1000 - EPOCH_US, 8, series_id, 8, start // 1000 - EPOCH_US, 8, value, rest))
     return b"".join(out)
 
 
@@ -253,25 +257,25 @@ def histograms(columns: HistogramColumns, series_ids: Sequence[int]) -> bytes:
         columns.negative_offset, columns.negative_bucket_counts, strict=True,
     ):  # fmt: skip
         out += (
-            _number_head(_HISTOGRAM_FIELDS, 8, _us(time), 8, series_ids[series]),
-            _optional_time(start),
-            _int8(8, count),
-            _optional_float(sum_),
-            _optional_float(min_),
-            _optional_float(max_),
-            _counts(bucket_counts),
-            _int4(4, _as_int4(flags)),
+            _number_head(_HISTOGRAM_FIELDS, 8, us(time), 8, series_ids[series]),
+            optional_time(start),
+            int8(8, count),
+            optional_float(sum_),
+            optional_float(min_),
+            optional_float(max_),
+            counts(bucket_counts),
+            int4(4, as_int4(flags)),
         )
         if (scale, zero_count, zero_threshold, positive_offset, negative_offset, negative_bucket_counts) == _NONES:
             out.append(_NOT_EXPONENTIAL)
         else:
             out += (
-                _int4(4, scale) if scale is not None else _NULL,
-                _int8(8, zero_count) if zero_count is not None else _NULL,
-                _optional_float(zero_threshold),
-                _int4(4, positive_offset) if positive_offset is not None else _NULL,
-                _int4(4, negative_offset) if negative_offset is not None else _NULL,
-                _counts(negative_bucket_counts),
+                int4(4, scale) if scale is not None else NULL,
+                int8(8, zero_count) if zero_count is not None else NULL,
+                optional_float(zero_threshold),
+                int4(4, positive_offset) if positive_offset is not None else NULL,
+                int4(4, negative_offset) if negative_offset is not None else NULL,
+                counts(negative_bucket_counts),
             )
     return b"".join(out)
 
@@ -284,13 +288,13 @@ def summaries(columns: SummaryColumns, series_ids: Sequence[int]) -> bytes:
         columns.quantile_values, columns.flags, strict=True,
     ):  # fmt: skip
         out += (
-            _number_head(_SUMMARY_FIELDS, 8, _us(time), 8, series_ids[series]),
-            _optional_time(start),
-            _int8(8, count),
-            _optional_float(sum_),
-            _array(_OID_FLOAT8, "d", 8, quantiles),
-            _array(_OID_FLOAT8, "d", 8, values),
-            _int4(4, _as_int4(flags)),
+            _number_head(_SUMMARY_FIELDS, 8, us(time), 8, series_ids[series]),
+            optional_time(start),
+            int8(8, count),
+            optional_float(sum_),
+            array(OID_FLOAT8, "d", 8, quantiles),
+            array(OID_FLOAT8, "d", 8, values),
+            int4(4, as_int4(flags)),
         )
     return b"".join(out)
 
@@ -303,13 +307,13 @@ def exemplars(columns: ExemplarColumns, series_ids: Sequence[int]) -> bytes:
         columns.filtered_attributes, columns.original, strict=True,
     ):  # fmt: skip
         out += (
-            _number_head(_EXEMPLAR_FIELDS, 8, _us(time), 8, series_ids[series]),
-            _optional_float(value),
-            _int8(8, value_int) if value_int is not None else _NULL,
-            _bytea(trace_id),
-            _bytea(span_id),
-            _jsonb(attributes),
-            _bytea(original),
+            _number_head(_EXEMPLAR_FIELDS, 8, us(time), 8, series_ids[series]),
+            optional_float(value),
+            int8(8, value_int) if value_int is not None else NULL,
+            bytea(trace_id),
+            bytea(span_id),
+            jsonb(attributes),
+            bytea(original),
         )
     return b"".join(out)
 
@@ -324,7 +328,7 @@ def logs(
 ) -> bytes:
     """Rows of ``tidegauge.logs``; a record without any time gets the moment its request was received."""
     out: list[bytes] = []
-    texts = _Texts()
+    texts = Texts()
     resource = scope = -1
     origin, key = b"", digest.bytes
     for (
@@ -343,10 +347,10 @@ def logs(
         effective = time or observed or received_at_unix_nano
         source = 0 if time else 1 if observed else 2
         if observed:
-            times = _log_observed(8, effective // 1000 - _EPOCH_US, 2, effective % 1000, 8, observed // 1000 - _EPOCH_US, 2,
+            times = _log_observed(8, effective // 1000 - EPOCH_US, 2, effective % 1000, 8, observed // 1000 - EPOCH_US, 2,
                                   observed % 1000, 2, source, 4, ordinal, 8, flags, 8, dropped, 2, severity)  # fmt: skip
         else:
-            times = _log_unobserved(8, effective // 1000 - _EPOCH_US, 2, effective % 1000, -1, 2, 0,
+            times = _log_unobserved(8, effective // 1000 - EPOCH_US, 2, effective % 1000, -1, 2, 0,
                                     2, source, 4, ordinal, 8, flags, 8, dropped, 2, severity)  # fmt: skip
         raw = body.encode() if body is not None else None
         out += (
@@ -355,11 +359,11 @@ def logs(
             _ids(trace_id, span_id),
             severity_text,
             event_name,
-            _NULL if raw is None else _length(len(raw)),
+            NULL if raw is None else length(len(raw)),
             raw or b"",
-            _jsonb_head(len(attributes) + 1, _JSONB_VERSION),
+            jsonb_head(len(attributes) + 1, JSONB_VERSION),
             attributes,
-            _NULL if original is None else _bytea(original),
+            NULL if original is None else bytea(original),
         )
     return b"".join(out)
 
@@ -370,56 +374,4 @@ def _ids(trace_id: bytes | None, span_id: bytes | None) -> bytes:
         return _NO_IDS
     if trace_id is not None and span_id is not None:
         return _both_ids(16, trace_id, 8, span_id)
-    return _bytea(trace_id) + _bytea(span_id)
-
-
-class _Texts(dict[str, bytes]):
-    """Encoded texts of one buffer: names repeat."""
-
-    def __missing__(self, value: str) -> bytes:
-        encoded = self[value] = text(value)
-        return encoded
-
-
-def _us(nanoseconds: int) -> int:
-    return nanoseconds // 1000 - _EPOCH_US
-
-
-def _timestamp(nanoseconds: int) -> bytes:
-    return _int8(8, _us(nanoseconds))
-
-
-def _optional_time(nanoseconds: int | None) -> bytes:
-    return _int8(8, _us(nanoseconds)) if nanoseconds is not None else _NULL
-
-
-def _optional_float(value: float | None) -> bytes:
-    return _float8(8, value) if value is not None else _NULL
-
-
-def _as_int4(unsigned: int) -> int:
-    """An unsigned 32-bit number in a signed column, bits unchanged."""
-    return unsigned if unsigned <= _INT32_MAX else unsigned - (1 << 32)
-
-
-def _bytea(value: bytes | None) -> bytes:
-    return _length(len(value)) + value if value is not None else _NULL
-
-
-def _jsonb(value: bytes | None) -> bytes:
-    return _jsonb_head(len(value) + 1, _JSONB_VERSION) + value if value is not None else _NULL
-
-
-def _counts(values: tuple[int, ...] | None) -> bytes:
-    return _NULL if values is None else _array(_OID_INT8, "q", 8, values)
-
-
-def _array(oid: int, kind: str, width: int, values: Sequence[float]) -> bytes:
-    """A one-dimensional array without nulls (array_recv in PostgreSQL's arrayfuncs.c)."""
-    size = len(values)
-    if not size:
-        return _empty_array(12, 0, 0, oid)
-    flat: list[float] = [width] * (2 * size)
-    flat[1::2] = values
-    # The module keeps the structures of the last hundred formats.
-    return pack(f">iiiiii{('i' + kind) * size}", 20 + (4 + width) * size, 1, 0, oid, size, 1, *flat)
+    return bytea(trace_id) + bytea(span_id)
