@@ -17,6 +17,9 @@ _DRAIN_FACTOR = 4
 # An SDK gives up after 10 s; who takes longer only holds memory.
 _READ_SECONDS = 30
 _STEP_BYTES = 4 << 20
+_SLICE_BYTES = 1 << 16
+# Tools that compress in parallel make one a block of 64 KiB and more; a member costs a copy of the slice it ends in.
+_MEMBERS = 10_000
 Hold = Callable[[int], None]
 
 
@@ -123,27 +126,53 @@ def gunzip_steps(body: bytes, limit: int) -> Iterator[Callable[[], bytes]]:
 
 
 class _Members:
+    """A gzip body of any number of members, read in slices: what is behind a member is copied each time one ends."""
+
     def __init__(self, body: bytes, limit: int) -> None:
         self.ended = False
-        self._rest = body
+        self._body = memoryview(body)
+        self._position = 0
+        self._pending = b""
+        self._members = 0
         self._left = limit
         self._limit = limit
         self._stream = zlib.decompressobj(_GZIP)
 
     def step(self) -> bytes:
-        try:
-            part = self._stream.decompress(self._rest, min(_STEP_BYTES, self._left + 1))
-        except zlib.error as error:
-            raise InvalidArgument(f"the body is not gzip: {error}") from error
-        self._left -= len(part)
+        """At most 4 MiB more, of as many members as that takes."""
+        parts: list[bytes] = []
+        room = min(_STEP_BYTES, self._left + 1)
+        while room and not self.ended:
+            part = self._slice(room)
+            room -= len(part)
+            parts.append(part)
+        size = sum(map(len, parts))
+        self._left -= size
         if self._left < 0:
             raise PayloadTooLarge(f"the body has more than {self._limit} bytes after decompression", hint="send smaller batches")
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _slice(self, room: int) -> bytes:
+        source = self._pending or self._body[self._position : self._position + _SLICE_BYTES]
+        if not self._pending:
+            self._position += len(source)
+        fed = len(source)
+        try:
+            part = self._stream.decompress(source, room)
+        except zlib.error as error:
+            raise InvalidArgument(f"the body is not gzip: {error}") from error
         if self._stream.eof:
-            self._rest = self._stream.unused_data
-            self.ended = not self._rest
-            self._stream = zlib.decompressobj(_GZIP)
+            self._next_member()
         else:
-            self._rest = self._stream.unconsumed_tail
-            if not self._rest and not part:
+            self._pending = self._stream.unconsumed_tail
+            if not fed and not part:
                 raise InvalidArgument("the gzip body ends too early", hint="is it cut off?")
         return part
+
+    def _next_member(self) -> None:
+        self._members += 1
+        self._pending = self._stream.unused_data
+        self.ended = not self._pending and self._position >= len(self._body)
+        if not self.ended and self._members >= _MEMBERS:
+            raise InvalidArgument(f"the gzip body has more than {_MEMBERS} members", hint="compress a request as a whole")
+        self._stream = zlib.decompressobj(_GZIP)
