@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
@@ -72,7 +72,8 @@ class Writer:
         self._commit_timeout = commit_timeout.total_seconds()
         self._close_timeout = (close_timeout or commit_timeout).total_seconds()
         self._admission = Admission(max_pending_bytes, max_queue_delay.total_seconds(), _now)
-        self._queue: deque[_Waiting] = deque()
+        # In order of arrival; a dictionary, since who gives up may stand anywhere in it.
+        self._queue: OrderedDict[_Waiting, None] = OrderedDict()
         self._queued_rows = self._queued_bytes = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._under_way = 0
@@ -140,12 +141,32 @@ class Writer:
             raise Unavailable("the server is shutting down")
         now = _now()
         waiting = _Waiting(request, asyncio.get_running_loop().create_future(), now, now + self._commit_timeout)
-        self._queue.append(waiting)
+        self._queue[waiting] = None
         self._queued_rows += len(request.batch)
         self._queued_bytes += request.bytes
         # Not at once: what else is written at this moment goes with it.
         asyncio.get_running_loop().call_soon(self._start_groups)
-        return await waiting.answer
+        try:
+            # Not left to its group: a database that hangs is not done with a statement when it is told to end it.
+            async with asyncio.timeout_at(waiting.deadline):
+                return await waiting.answer
+        except TimeoutError:
+            raise self._too_late() from None
+        finally:
+            # Whoever gives up, by its deadline or because its client went away, must not hold memory that nobody counts any more.
+            self._forget(waiting)
+
+    def _too_late(self) -> Unavailable:
+        """Why a request is given up: one for each, since an error keeps the frames of all who raise it."""
+        away = self._admission.away
+        return Unavailable("the commit took too long") if away is None else Unavailable(away.message, hint=away.hint)
+
+    def _forget(self, waiting: _Waiting) -> None:
+        """Take a request out of the queue, if it is still there."""
+        if waiting in self._queue:
+            del self._queue[waiting]
+            self._queued_rows -= len(waiting.request.batch)
+            self._queued_bytes -= waiting.request.bytes
 
     def _start_groups(self) -> None:
         while self._queue and self._under_way < self._groups and self._is_due():
@@ -162,7 +183,7 @@ class Writer:
         if self._queued_rows >= self._group_max_rows or self._queued_bytes >= self._group_max_bytes:
             return True
         # Groups that start evenly apart keep the store and us at work by turns.
-        due = self._queue[0].since + min(self._commit_seconds / self._groups, _COMPANY_SECONDS)
+        due = next(iter(self._queue)).since + min(self._commit_seconds / self._groups, _COMPANY_SECONDS)
         now = _now()
         if now >= due:
             return True
@@ -178,17 +199,13 @@ class Writer:
         group: list[_Waiting] = []
         rows = size = 0
         while self._queue:
-            request = self._queue[0].request
-            rows += len(request.batch)
-            size += request.bytes
+            waiting = next(iter(self._queue))
+            rows += len(waiting.request.batch)
+            size += waiting.request.bytes
             if group and (rows > self._group_max_rows or size > self._group_max_bytes):
                 break
-            waiting = self._queue.popleft()
-            self._queued_rows -= len(request.batch)
-            self._queued_bytes -= request.bytes
-            # A client that went away before its turn gets nothing stored: it was not acknowledged.
-            if not waiting.answer.cancelled():
-                group.append(waiting)
+            self._forget(waiting)
+            group.append(waiting)
         return group
 
     async def _run(self, group: Sequence[_Waiting]) -> None:
@@ -223,18 +240,18 @@ class Writer:
         await asyncio.gather(*(self._part(half) for half in halves))
 
     async def _store_group(self, group: Sequence[_Waiting]) -> Sequence[Sequence[_Waiting]]:
-        """Answer every request of the group: stored, or why not. While the store is away it is asked again until each one's deadline.
+        """Answer every request of the group: stored, or why not. While the store is away it is asked again until nobody waits any more.
 
         Returns the halves of a group that cannot be stored as one. The ledger tells the store whether a commit whose answer was lost
         had succeeded.
         """
-        away = Unavailable("the commit took too long")
-        while group := _not_late(group, _now(), away):
+        while group := [waiting for waiting in group if not waiting.answer.done()]:
             try:
-                async with asyncio.timeout_at(min(waiting.deadline for waiting in group)), self._slots:
+                # As long as anybody waits. By the first one's deadline a commit would be broken off for the others each time one gives up.
+                async with asyncio.timeout_at(max(waiting.deadline for waiting in group)), self._slots:
                     outcomes = await self._store.commit([waiting.request for waiting in group])
             except TimeoutError:
-                continue
+                _fail(group, self._too_late())
             except Exception as error:
                 if len(group) > 1 and (isinstance(error, NotAsAGroup) or not isinstance(error, Unavailable)):
                     # One of them is to blame, or another worker's digest is in its way; alone it takes nobody with it.
@@ -243,7 +260,9 @@ class Writer:
                     _logger.exception("a request could not be stored")
                     _fail(group, error)
                     return ()
-                self._admission.away = away = error
+                if not isinstance(error, NotAsAGroup):
+                    # Without the way it came, whose frames would keep the group.
+                    self._admission.away = Unavailable(error.message, hint=error.hint)
                 await asyncio.sleep(_PROBE_SECONDS)
             else:
                 self._admission.away = None
@@ -256,19 +275,13 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _not_late(group: Sequence[_Waiting], now: float, error: Unavailable) -> list[_Waiting]:
-    """Those whose deadline is ahead; the others are told."""
-    _fail([waiting for waiting in group if waiting.deadline <= now], error)
-    return [waiting for waiting in group if waiting.deadline > now]
-
-
 def _answer(group: Sequence[_Waiting], outcomes: Sequence[IngestOutcome]) -> None:
     for waiting, outcome in zip(group, outcomes, strict=True):
         if not waiting.answer.done():
             waiting.answer.set_result(outcome)
 
 
-def _fail(group: Sequence[_Waiting] | deque[_Waiting], error: Exception) -> None:
+def _fail(group: Iterable[_Waiting], error: Exception) -> None:
     for waiting in group:
         if not waiting.answer.done():
             waiting.answer.set_exception(error if isinstance(error, TidegaugeError) else _unexpected(error))

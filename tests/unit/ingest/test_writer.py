@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import uuid
+import weakref
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -18,7 +21,8 @@ from tidegauge.storage.interface import IngestOutcome, IngestRequest
 class Store:
     """Remembers what was committed together. ``failures`` are raised first, one a commit.
 
-    ``gate`` holds commits back; ``gates`` those of groups that begin with a certain request. ``loner`` is stored only alone.
+    ``gate`` holds commits back; ``gates`` those of groups that begin with a certain request. ``loner`` is stored only alone;
+    a commit that is cancelled ends once ``stubborn`` lets it.
     """
 
     def __init__(self) -> None:
@@ -31,6 +35,7 @@ class Store:
         self.poison: str | None = None
         self.entered = asyncio.Event()
         self.under_way = self.most_under_way = 0
+        self.stubborn: asyncio.Event | None = None
 
     async def commit(self, requests: Sequence[IngestRequest]) -> Sequence[IngestOutcome]:
         names = [request.endpoint for request in requests]
@@ -41,6 +46,10 @@ class Store:
         self.most_under_way = max(self.most_under_way, self.under_way)
         try:
             await self.gates.get(names[0], self.gate).wait()
+        except asyncio.CancelledError:
+            if self.stubborn is not None:
+                await self.stubborn.wait()
+            raise
         finally:
             self.under_way -= 1
         if self.failures:
@@ -160,6 +169,84 @@ async def test_a_commit_that_never_returns_is_given_up_at_the_deadline() -> None
             await running.write(request("hung"))
         store.gate.set()
         assert (await running.write(request("next"))).message == "next"
+
+
+async def test_a_deadline_holds_also_while_the_store_does_not_let_go_of_a_commit() -> None:
+    """As a database that hangs: a statement that is told to end takes its time; what waits in the queue is told in time as well."""
+    store = Store()
+    store.stubborn = asyncio.Event()
+    store.gate.clear()
+    async with writer(store, commit_timeout=timedelta(seconds=0.3)) as running:
+        hung = asyncio.create_task(running.write(request("hung")))
+        await store.entered.wait()
+        queued = [asyncio.create_task(running.write(request(name))) for name in "ab"]
+        async with asyncio.timeout(10):
+            answers = await asyncio.gather(hung, *queued, return_exceptions=True)
+        assert store.under_way == 1
+        store.gate.set()
+        store.stubborn.set()
+        assert (await running.write(request("next"))).message == "next"
+    assert [str(answer) for answer in answers] == ["the commit took too long"] * 3
+    assert store.groups == [["next"]]
+
+
+class _Batch(SpanBatch):
+    """One that can be watched."""
+
+
+async def test_who_gave_up_holds_no_place_in_the_queue() -> None:
+    """Clients that go away while the store hangs are not counted any more: what they sent must not be kept."""
+    store = Store()
+    store.gate.clear()
+    async with writer(store) as running:
+        first = asyncio.create_task(running.write(request("first")))
+        await store.entered.wait()
+        sent = [replace(request("gone"), batch=_Batch()) for _ in range(3)]
+        batches = [weakref.ref(each.batch) for each in sent]
+        gone = [asyncio.create_task(running.write(each)) for each in sent]
+        await asyncio.sleep(0)
+        for task in gone:
+            task.cancel()
+        await asyncio.wait(gone)
+        del gone, sent, task
+        gc.collect()
+        assert [batch() for batch in batches] == [None, None, None]
+        store.gate.set()
+        await first
+
+
+async def test_a_commit_goes_on_while_anybody_of_its_group_waits() -> None:
+    """Were it broken off at the first deadline, those of a busy moment would all be given up, one after the other."""
+    store = Store()
+    async with writer(store, commit_timeout=timedelta(seconds=1), group_max_rows=2) as running:
+        store.gates["first"], store.gates["early"] = asyncio.Event(), asyncio.Event()
+        first = asyncio.create_task(running.write(request("first")))
+        await store.entered.wait()
+        early = asyncio.create_task(running.write(request("early")))
+        await asyncio.sleep(0.4)
+        late = asyncio.create_task(running.write(request("late")))
+        await asyncio.sleep(0)
+        store.gates["first"].set()
+        await first
+        with pytest.raises(Unavailable):
+            await early
+        store.gates["early"].set()
+        assert (await late).message == "late"
+    assert store.groups == [["first"], ["early", "late"]]
+
+
+async def test_a_request_in_anothers_way_does_not_make_the_store_away() -> None:
+    store = Store()
+    store.failures = [NotAsAGroup("contended")] * 100
+    running = writer(store, commit_timeout=timedelta(seconds=0.2))
+    async with running:
+        with pytest.raises(Unavailable):
+            await running.write(request("contended"))
+        with running.admission() as share:
+            share.hold(90)
+            with running.admission() as other, pytest.raises(Overloaded):
+                other.hold(20)
+        store.failures.clear()
 
 
 async def test_only_who_waited_too_long_is_told_so() -> None:
