@@ -190,7 +190,10 @@ class IngestSettings(_Section):
     )
     future_tolerance: Duration = Field(timedelta(minutes=10), description="items further ahead are rejected")
     dedup_window: Duration = Field(timedelta(hours=24), description="how long a byte-identical resend is recognised")
-    commit_timeout: Duration = Field(timedelta(seconds=20), description="an item not committed by then gets 503")
+    commit_timeout: Duration = Field(
+        timedelta(seconds=8),
+        description="a request not committed by then gets 503 and Retry-After; SDKs give up after 10s and would not see it",
+    )
     max_queue_delay: Timeout = Field(timedelta(seconds=1), description="429 where what waits already would take longer than this to commit")
     writer_connections: int = Field(2, ge=1, le=16, description="groups that a process commits at a time, where the database can do that")
     direct_compress: bool = Field(
