@@ -120,6 +120,19 @@ async def test_all_ways_at_the_same_time(product: Product, ways: dict[str, Way])
 
 
 @each_signal
+async def test_equal_bytes_over_both_transports_are_one_request(product: Product, ways: dict[str, Way], signal: str) -> None:
+    mark = secrets.token_bytes(16)
+    body = request(signal, mark, good=2, bad=1).SerializeToString()
+    both = [ways["http/protobuf"], ways["grpc"]]
+    answers = await asyncio.gather(*[way.send(signal, body) for way in both for _ in range(5)])
+    assert {(is_success(answer.code), answer.response.SerializeToString()) for answer in answers} == {
+        (True, answers[0].response.SerializeToString())
+    }
+    assert getattr(answers[0].response.partial_success, REJECTED[signal]) == 1
+    assert await stored(product, signal, mark) == 2
+
+
+@each_signal
 async def test_unknown_fields_of_protobuf_are_ignored(product: Product, ways: dict[str, Way], signal: str) -> None:
     """Field 1000 of every wire type, before and behind what is known."""
     unknown = b"\xc0\x3e\x05" + b"\xc1\x3e" + bytes(8) + b"\xc2\x3e\x03abc" + b"\xc5\x3e" + bytes(4)

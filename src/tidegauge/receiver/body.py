@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import zlib
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Any, NoReturn
@@ -12,10 +13,11 @@ from tidegauge.errors import InvalidArgument, PayloadTooLarge, RequestTimeout, U
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 _GZIP = 16 + zlib.MAX_WBITS
 _THREAD_BYTES = 1 << 18
-# Of a body that is too large this much is read and thrown away, so that the client reads our answer and not a broken pipe.
+# Of a body that is too large this much is read and thrown away, for so long, so that the client reads our answer and not a broken pipe.
 _DRAIN_FACTOR = 4
 # An SDK gives up after 10 s; who takes longer only holds memory.
 _READ_SECONDS = 30
+_DRAIN_SECONDS = 5
 _STEP_BYTES = 4 << 20
 _SLICE_BYTES = 1 << 16
 # Tools that compress in parallel make one a block of 64 KiB and more; a member costs a copy of the slice it ends in.
@@ -72,12 +74,14 @@ async def _read(receive: Receive, limit: int, hold: Hold) -> bytes:
 
 async def _drain(receive: Receive, limit: int, size: int, *, more: bool = True) -> NoReturn:
     """Read and throw away, within bounds, then refuse."""
-    while more and size <= limit * _DRAIN_FACTOR:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        size += len(message.get("body", b""))
-        more = message.get("more_body", False)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            while more and size <= limit * _DRAIN_FACTOR:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGone
+                size += len(message.get("body", b""))
+                more = message.get("more_body", False)
     raise PayloadTooLarge(f"the body has more than {limit} bytes", hint="send smaller batches")
 
 

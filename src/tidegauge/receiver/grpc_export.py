@@ -28,6 +28,8 @@ SERVICES = {
     "opentelemetry.proto.collector.metrics.v1.MetricsService": Signal.METRICS,
     "opentelemetry.proto.collector.logs.v1.LogsService": Signal.LOGS,
 }
+# As over HTTP: the ledger knows a request that comes once each way as one.
+ENDPOINTS = {Signal.TRACES: "/v1/traces", Signal.METRICS: "/v1/metrics", Signal.LOGS: "/v1/logs"}
 # How long a call waits for others' messages to arrive before it is told to come again.
 _TURN_SECONDS = 2
 # Two bytes that no protobuf message begins with: field 3 of a wire type that does not exist.
@@ -110,29 +112,29 @@ class Exports:
         ]
 
     def _method(self, service: str, signal: Signal) -> Callable[[Any, grpc.aio.ServicerContext], Awaitable[bytes]]:
-        endpoint = f"/{service}/Export"
+        name = f"/{service}/Export"
 
         async def export(_: Any, context: grpc.aio.ServicerContext) -> bytes:
             try:
-                return await self._export(signal, endpoint, context)
+                return await self._export(signal, context)
             except TidegaugeError as error:
                 if error.http_status == TidegaugeError.http_status:
-                    _logger.error("%s could not be stored: %s", endpoint, error, exc_info=error.__cause__)
+                    _logger.error("%s could not be stored: %s", name, error, exc_info=error.__cause__)
                 # Without the way it came: its frames would keep the message until the client has taken the answer.
                 failure = error.with_traceback(None)
             except Exception:
-                _logger.exception("%s failed", endpoint)
+                _logger.exception("%s failed", name)
                 failure = TidegaugeError("internal error")
             await refuse(context, failure)
             raise AssertionError("unreachable: refusing raises")
 
         return export
 
-    async def _export(self, signal: Signal, endpoint: str, context: grpc.aio.ServicerContext) -> bytes:
+    async def _export(self, signal: Signal, context: grpc.aio.ServicerContext) -> bytes:
         self._token.check(context.invocation_metadata())
         with self._ingestor.admission() as share:
             body = await self._reading.read(context, share)
-            received = Received(tenant_id=0, signal=signal, endpoint=endpoint, encoding=Encoding.PROTOBUF, body=body)
+            received = Received(tenant_id=0, signal=signal, endpoint=ENDPOINTS[signal], encoding=Encoding.PROTOBUF, body=body)
             outcome = await self._ingestor.ingest(received, share)
             return respond.encode_response(signal, Encoding.PROTOBUF, outcome.rejected, outcome.message)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import zlib
 from collections.abc import MutableMapping
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegauge.errors import InvalidArgument, Overloaded, PayloadTooLarge, UnsupportedMediaType
+from tidegauge.receiver import body
 from tidegauge.receiver.body import ClientGone, Receive, announced, decompressed, read
 
 LIMIT = 1000
@@ -61,6 +63,20 @@ async def test_an_endless_body_is_not_read_to_its_end() -> None:
     with pytest.raises(PayloadTooLarge):
         await read(receive, 0, LIMIT, ignore)
     assert len(rest) > 80
+
+
+@pytest.mark.parametrize(("length", "sent"), [(5000, 0), (0, 2000)], ids=["announced", "in chunks"])
+async def test_a_large_body_that_does_not_come_to_its_end_is_too_large_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, length: int, sent: int
+) -> None:
+    monkeypatch.setattr(body, "_DRAIN_SECONDS", 0.01)
+    receive, rest = receiving(*[bytes(500)] * (sent // 500))
+
+    async def stalled() -> MutableMapping[str, Any]:
+        return {**await receive(), "more_body": True} if rest else await asyncio.Future()
+
+    with pytest.raises(PayloadTooLarge):
+        await read(stalled, length, LIMIT, ignore)
 
 
 async def test_a_client_that_goes_away_is_noticed() -> None:
