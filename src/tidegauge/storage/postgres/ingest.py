@@ -6,7 +6,6 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -15,15 +14,13 @@ from psycopg import AsyncConnection
 
 from tidegauge.config import CardinalitySettings
 from tidegauge.errors import NotAsAGroup, StatementTimeout, Unavailable
-from tidegauge.model.batch import Batch, LogBatch, MetricBatch, SpanBatch
-from tidegauge.model.samples import resource_of
-from tidegauge.model.selecting import Row, rows, select
+from tidegauge.model.batch import LogBatch, MetricBatch, SpanBatch
 from tidegauge.storage import sqlfiles
 from tidegauge.storage.interface import IngestOutcome, IngestRequest
 from tidegauge.storage.postgres import copy
 from tidegauge.storage.postgres.database import Database
-from tidegauge.storage.postgres.guards import Refusal, refusals
 from tidegauge.storage.postgres.intern import Dictionaries, Interned, StaleIds
+from tidegauge.storage.postgres.isolation import Isolation
 from tidegauge.storage.postgres.rejections import RejectionRecorder
 from tidegauge.storage.postgres.segments import dense
 
@@ -33,13 +30,8 @@ _Rows = Mapping[str, bytes]
 _ATTEMPTS = 3
 _PAUSE_SECONDS = 0.02
 _IN_THE_WAY = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, psycopg.errors.LockNotAvailable)
-# Enough to find dozens of bad rows among thousands, and an end for a request of nothing but bad ones, which holds up all others: what
-# is not cleared by then is refused with them.
-_TRIALS = 512
 # A row is at fault: class 22 data exception, 23 integrity constraint violation, 54 program limit exceeded (an index key too long).
 _REFUSALS = ("22", "23", "54")
-_REFUSED = "refused_by_database"
-_EXEMPLAR_REFUSED = f"exemplar_{_REFUSED}"
 _TABLES = ("traces", "trace_index", "metrics", "metric_histograms", "metric_summaries", "metric_exemplars", "logs")
 _EMPTY = copy.framed(())
 _HEADER, _TRAILER = _EMPTY[:-2], _EMPTY[-2:]
@@ -60,6 +52,7 @@ class PostgresIngestStore:
         self._database = database
         self._dictionaries = Dictionaries(database, now_ns, cardinality)
         self._rejections = RejectionRecorder()
+        self._isolation = Isolation(self._refusal)
         self._sql = sqlfiles.queries("ingest")
         self._window = dedup_window
         self._direct_compress = direct_compress
@@ -75,8 +68,8 @@ class PostgresIngestStore:
                 if attempt == _ATTEMPTS or (len(requests) > 1 and isinstance(error, psycopg.errors.LockNotAvailable)):
                     raise NotAsAGroup("other writers are in the way", hint="too many writers on the same requests") from error
                 await asyncio.sleep(random.uniform(0.5, 1.5) * _PAUSE_SECONDS * attempt)  # noqa: S311 - jitter
-            except StaleIds:
-                self._dictionaries.forget()
+            except StaleIds as error:
+                self._dictionaries.forget(error.epoch)
             except StatementTimeout as error:
                 raise NotAsAGroup(error.message, hint="the group may be too large") from error
             except psycopg.Error as error:
@@ -93,26 +86,7 @@ class PostgresIngestStore:
                 raise
             if len(requests) > 1:
                 raise NotAsAGroup("the database refuses one of the requests") from error
-        return await self._commit([await self._without_refused(requests[0])])
-
-    async def _without_refused(self, request: IngestRequest) -> IngestRequest:
-        """The request without the rows that the database refuses, found by halving, and a rejection for each reason."""
-        refused: dict[Row, Refusal] = {}
-        trials = _TRIALS
-        untried = [rows(request.batch)]
-        while untried:
-            part = untried.pop()
-            reason = await self._refusal(replace(request, batch=select(request.batch, part))) if trials else "too many rows were refused"
-            trials -= 1 if trials else 0
-            if reason is None:
-                continue
-            if len(part) == 1 or not trials:
-                refused.update({row: _refused(request.batch, row, reason) for row in part})
-            else:
-                untried += [part[: len(part) // 2], part[len(part) // 2 :]]
-        kept = [row for row in rows(request.batch) if row not in refused]
-        found = refusals(request.batch, refused)
-        return replace(request, batch=select(request.batch, kept, found))
+        return await self._commit([await self._isolation.without_refused(requests[0])])
 
     async def _refusal(self, request: IngestRequest) -> str | None:
         """Why the database refuses the request's rows; None if it takes them. Nothing is stored but dictionary entries."""
@@ -137,12 +111,14 @@ class PostgresIngestStore:
         async with self._database.writing_after(self._sql["enter_requests"], entries) as (connection, found):
             epoch = found[0][0]
             if any(ids.epoch not in (None, epoch) for _, ids in interned.values()):
-                raise StaleIds
+                raise StaleIds(epoch)
             known = {tuple(row[1:5]): IngestOutcome(row[5], row[6], repeated=True) for row in found if row[5] is not None}
             entered = {tuple(row[1:5]) for row in found if row[1] is not None and row[5] is None}
             if len(known) + len(entered) < len(first):
                 # Another writer stored some of them at this moment; its answer is theirs.
                 known.update(await self._known(connection, first.keys() - known.keys() - entered))
+            if first.keys() - known.keys() - entered:
+                raise NotAsAGroup("the ledger has lost an entry", hint="was a part of it dropped at this moment?")
             straight = dense(interned[key] for key in entered) if self._direct_compress else ()
             await self._copy(connection, [parts[key] for key in interned if key in entered], straight)
             await self._rejections.record(connection, [request for key, (request, _) in interned.items() if key in entered])
@@ -176,10 +152,6 @@ class PostgresIngestStore:
 
 def _is_refusal(error: psycopg.Error) -> bool:
     return (error.sqlstate or "").startswith(_REFUSALS)
-
-
-def _refused(batch: Batch, row: Row, message: str) -> Refusal:
-    return Refusal(_EXEMPLAR_REFUSED if row[0] == "exemplars" else _REFUSED, message, resource_of(batch, row).service_name)
 
 
 def _key(request: IngestRequest) -> _Key:

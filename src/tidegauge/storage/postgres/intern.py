@@ -47,7 +47,11 @@ class Interned:
 
 
 class StaleIds(Exception):
-    """Dictionary rows were deleted since ids were cached, by a collection or a reset of the schema."""
+    """Dictionary rows were deleted since ids were cached, by a collection or a reset of the schema. ``epoch`` is the one of now."""
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__()
+        self.epoch = epoch
 
 
 class Dictionaries:
@@ -77,8 +81,10 @@ class Dictionaries:
         self._touched_ns = 0
         self._fetching = asyncio.Lock()
 
-    def forget(self) -> None:
-        """Empty the caches."""
+    def forget(self, epoch: int) -> None:
+        """Empty the caches, unless they are of this epoch: another group may have found out before."""
+        if self._epoch == epoch:
+            return
         for cache in (self._resources, self._scopes, self._series, self._names):
             cache.clear()
         self._metadata.clear()
@@ -136,7 +142,7 @@ class Dictionaries:
             assert row is not None
             epoch = int(row[0])
             if cached_epoch not in (None, epoch):
-                raise StaleIds
+                raise StaleIds(epoch)
             await self._resolve_resources(connection, group, now_ns)
             await self._resolve_scopes(connection, group)
             await self._resolve_series(connection, group, now_ns)
