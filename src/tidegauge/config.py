@@ -189,7 +189,10 @@ class IngestSettings(_Section):
         ByteSize(32 << 20), ge=1 << 16, description="decompressed bytes that one commit holds at the most, but for one larger request"
     )
     future_tolerance: Duration = Field(timedelta(minutes=10), description="items further ahead are rejected")
-    dedup_window: Duration = Field(timedelta(hours=24), description="how long a byte-identical resend is recognised")
+    # Less than a minute would not reach over the border of two parts of the ledger (sql/queries/ingest.sql).
+    dedup_window: Duration = Field(
+        timedelta(hours=24), ge=timedelta(minutes=1), description="how long a byte-identical resend is recognised"
+    )
     commit_timeout: Duration = Field(
         timedelta(seconds=8),
         description="a request not committed by then gets 503 and Retry-After; SDKs give up after 10s and would not see it",

@@ -33,6 +33,7 @@ def test_a_misspelt_variable_stops_the_start_and_the_right_one_is_suggested() ->
         ("TIDEGAUGE_API_LISTEN", "[/x]:y", "expected host:port"),
         ("TIDEGAUGE_INGEST_COMMIT_TIMEOUT", "99999999999999d", "longer than any duration"),
         ("TIDEGAUGE_INGEST_DEDUP_WINDOW", "40000d", "expected 0.001s to 36500d"),
+        ("TIDEGAUGE_INGEST_DEDUP_WINDOW", "59s", "greater than or equal to 1 minute"),
         ("TIDEGAUGE_DATABASE_STATEMENT_TIMEOUT", "25d", "expected 0.001s to 24d"),
         ("TIDEGAUGE_DATABASE_LOCK_TIMEOUT", "400us", "expected 0.001s to 24d"),
         ("TIDEGAUGE_OTLP_MAX_BODY_BYTES", "1024PiB", "less than or equal to"),
