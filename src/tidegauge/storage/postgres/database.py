@@ -180,7 +180,14 @@ class Database:
     async def _connection(self) -> AsyncIterator[AsyncConnection]:
         try:
             async with self._pool.connection() as connection:
-                yield connection
+                try:
+                    yield connection
+                except Exception:
+                    raise
+                except BaseException:
+                    # Cancelled in the middle of something, perhaps in pipeline mode: nobody may get it again. Its transaction ends with it.
+                    await connection.close()
+                    raise
                 connection.used = monotonic()
         except PoolTimeout as error:
             raise Unavailable("the database does not answer", hint="it is starting, stopping or out of connections") from error
@@ -189,7 +196,7 @@ class Database:
     async def _ended(self, connection: AsyncConnection) -> AsyncIterator[None]:
         try:
             yield
-        except BaseException:
+        except Exception:
             # A connection that broke has no transaction to roll back; the pool replaces it.
             if not connection.closed and not connection.broken:
                 await connection.rollback()
