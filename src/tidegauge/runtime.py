@@ -26,6 +26,7 @@ from tidegauge.model.batch import Signal
 from tidegauge.otlp.decode import Decoder
 from tidegauge.receiver.http import OtlpHttp
 from tidegauge.receiver.http import refusal as otlp_refusal
+from tidegauge.serving.readiness import DatabaseReadiness
 from tidegauge.storage.postgres import validate
 from tidegauge.storage.postgres.applications import PostgresApplicationStore
 from tidegauge.storage.postgres.database import Database
@@ -122,8 +123,7 @@ async def assembled(
         ingestor = Ingestor(Decoder(), writer, time_limits(settings.lifecycle, settings.ingest), now_ns)
         otlp = OtlpHttp(ingestor, settings.otlp.max_body_bytes)
 
-        async def readiness() -> Mapping[str, str]:
-            return await _readiness(database)
+        readiness = DatabaseReadiness(database.ping)
 
         services = ApiServices(
             applications=PostgresApplicationStore(database),
@@ -268,17 +268,6 @@ class _OtlpBeside:
         """To the receiver what is under /v1/, to the API the rest."""
         app = self._otlp if scope["type"] == "http" and scope["path"].startswith("/v1/") else self._api
         await app(scope, receive, send)
-
-
-async def _readiness(database: Database) -> Mapping[str, str]:
-    try:
-        async with asyncio.timeout(2):
-            await database.ping()
-    except TidegaugeError as error:
-        return {"timescaledb": str(error)}
-    except TimeoutError:
-        return {"timescaledb": "no answer within 2 s"}
-    return {"timescaledb": "ok"}
 
 
 def _secret(value: SecretStr | None) -> str | None:

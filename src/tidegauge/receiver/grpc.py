@@ -116,7 +116,8 @@ def _options(limits: GrpcLimits, reuse_port: bool) -> list[tuple[str, int]]:
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),
         ("grpc.http2.max_pings_without_data", 0),
-        ("grpc.server_handshake_timeout_ms", 20_000),
+        # Who connects and says nothing holds up the end as well.
+        ("grpc.server_handshake_timeout_ms", 5_000),
     ]
     if limits.max_connection_age_seconds is not None:
         options.append(("grpc.max_connection_age_ms", round(limits.max_connection_age_seconds * 1000)))
