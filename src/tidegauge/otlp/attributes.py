@@ -7,8 +7,9 @@ recognised as well: their values are not kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
+from operator import itemgetter
 from struct import Struct
 
 import orjson
@@ -21,6 +22,8 @@ Known = tuple[bytes, bytes]
 _NOT_FAITHFUL: Known = b"", b""
 """In the place of an attribute that jsonb would not give back as it was sent; ``values`` tells when."""
 
+_name, _json = itemgetter(0), itemgetter(1)
+
 _STRING, _BOOL, _INT, _DOUBLE = 0x0A, 0x10, 0x18, 0x21
 """Tags of AnyValue's fields (common.proto): number << 3 | wire type."""
 _KEY, _VALUE = 0x0A, 0x12
@@ -32,6 +35,8 @@ _VALUES_A_KEY = 512
 """How many values of one key are kept in a period."""
 _PERIOD = 1 << 16
 """Objects made. After a period every key may have half as many new values again: what repeats is found in the end."""
+_NAMES, _LONGEST_NAMES = 1 << 11, 32
+"""How many lists of names are remembered, and how long they may be: 0.5 MiB at the most, beside the names."""
 _HEADS = 1 << 13
 _HEAD_BYTES = 128
 
@@ -52,7 +57,7 @@ class AttributeCache:
     May be shared between threads: the worst that a race does is to read an attribute twice or to count one wrong.
     """
 
-    __slots__ = ("_budget", "_heads", "_keys", "_known", "_made", "_used")
+    __slots__ = ("_budget", "_distinct", "_heads", "_keys", "_known", "_made", "_used")
 
     def __init__(self, budget_bytes: int) -> None:
         self._budget = budget_bytes
@@ -62,61 +67,88 @@ class AttributeCache:
         self._keys: dict[bytes, _Key] = {}
         # By what stands before a value: key, type and all lengths. To find it is to know that these fit each other.
         self._heads: dict[bytes, _Key] = {}
+        self._distinct: set[tuple[bytes, ...]] = set()
 
     def __len__(self) -> int:
         return len(self._known)
 
-    def objects(self, items: Sequence[Collection[bytes]], check: Callable[[], object]) -> list[bytes | None]:
+    def objects(self, items: Sequence[Sequence[bytes]], check: Callable[[], object]) -> list[bytes | None]:
         """A JSON object of the attributes of each item; None where it would not be faithful: a value is not, or a key stands twice.
 
         ``check`` is called before any attribute is kept that is not seen here to be well-formed and its strings UTF-8; it raises if one
         is not.
         """
-        raws = list(chain.from_iterable(items))
+        # A repeated field gives a slice faster than its elements one by one.
+        lists = [item[:] for item in items]
+        raws = list(chain.from_iterable(lists))
         found = list(map(self._known.get, raws))
-        all_faithful = self._read_missing(raws, found, check)
-        join = b",".join
+        self._read_missing(raws, found, check)
+        keys, values = tuple(map(_name, found)), list(map(_json, found))  # type: ignore[arg-type]
+        join, distinct = b",".join, self._distinct
         made: list[bytes | None] = []
         add = made.append
         first = 0
-        for count in map(len, items):
-            pairs = dict(found[first : first + count])  # type: ignore[arg-type]
-            first += count
-            add(b"{%b}" % join(pairs.values()) if len(pairs) == count and (all_faithful or b"" not in pairs) else None)
-        self._made += len(items)
+        for count in map(len, lists):
+            last = first + count
+            names = keys[first:last]
+            add(b"{%b}" % join(values[first:last]) if names in distinct or self._are_distinct(names) else None)
+            first = last
+        self._made += len(lists)
         if self._made > _PERIOD:
             self._start_period()
         return made
 
-    def _read_missing(self, raws: Sequence[bytes], found: list[Known | None], check: Callable[[], object]) -> bool:
-        """Read the attributes that were not found; whether JSON holds them all. The hot path of values that never repeat.
+    def _are_distinct(self, names: tuple[bytes, ...]) -> bool:
+        """Whether no name stands twice, and no attribute is ``_NOT_FAITHFUL``. Remembered: most items have the names of others."""
+        if len(set(names)) < len(names) or b"" in names:
+            return False
+        if len(names) <= _LONGEST_NAMES:
+            if len(self._distinct) >= _NAMES:
+                self._distinct.clear()
+            self._distinct.add(names)
+        return True
 
-        Strings below 126 bytes and numbers are read here, whatever else there is by :meth:`_read`.
+    def _read_missing(self, raws: Sequence[bytes], found: list[Known | None], check: Callable[[], object]) -> None:
+        """Read the attributes that were not found. The hot path of values that never repeat.
+
+        Strings below 126 bytes and numbers are read here, the strings all at once; whatever else there is by :meth:`_read`.
         """
-        head_of, dumps = self._heads.get, orjson.dumps
-        all_faithful = True
+        head_of = self._heads.get
+        strings: list[tuple[int, _Key]] = []
+        texts: list[bytes] = []
         for place in [place for place, known in enumerate(found) if known is None]:
             raw = raws[place]
             try:
                 at = raw[1] + 4
                 kind = raw[at]
-                at += 2 if kind == _STRING else 1
-                key = head_of(raw[:at]) or self._new_head(raw, at, kind)
                 if kind == _STRING:
-                    text = raw[at:].decode()
-                    json = dumps(text) if len(raw) == at + raw[at - 1] and "\0" not in text else None
+                    at += 2
+                    key = head_of(raw[:at]) or self._new_head(raw, at, kind)
+                    if len(raw) == at + raw[at - 1]:
+                        strings.append((place, key))
+                        texts.append(raw[at:])
+                        continue
+                    json = None
                 else:
+                    at += 1
+                    key = head_of(raw[:at]) or self._new_head(raw, at, kind)
                     json = _number(raw, at, kind)
             except (LookupError, UnicodeDecodeError):
                 json = None
             if json is None:
-                known = found[place] = _long_string(raw) or self._read(raw, check)
-                all_faithful &= known is not _NOT_FAITHFUL
+                found[place] = _long_string(raw) or self._read(raw, check)
                 continue
             known = found[place] = key.json, key.json + json
             if key.kept < _VALUES_A_KEY:
                 self._keep(key, raw, known)
-        return all_faithful
+        for (place, key), text in zip(strings, _strings(texts), strict=True):
+            if text is None:
+                found[place] = self._read(raws[place], check)
+                continue
+            name = key.json
+            known = found[place] = name, b'%b"%b"' % (name, text)
+            if key.kept < _VALUES_A_KEY:
+                self._keep(key, raws[place], known)
 
     def _new_head(self, raw: bytes, end: int, kind: int) -> _Key:
         """The key of the first ``end`` bytes. Raises LookupError where they are no head of the plainest form."""
@@ -165,6 +197,7 @@ class AttributeCache:
     def _forget(self) -> None:
         self._known.clear()
         self._heads.clear()
+        self._distinct.clear()
         self._keys.clear()
         self._used = 0
 
@@ -206,6 +239,26 @@ def _long_string(raw: bytes) -> Known | None:
     try:
         key = orjson.dumps(name.decode()) + b":"
         return key, key + orjson.dumps(text.decode())
+    except UnicodeDecodeError:
+        return None
+
+
+def _strings(texts: Sequence[bytes]) -> Sequence[bytes | None]:
+    """JSON of strings, without the quotes; None where one has NUL or is not UTF-8.
+
+    What is between them here, NUL, is ASCII: together they are UTF-8 if each of them is. As JSON it has the form of no other character,
+    and what looks alike makes them too many.
+    """
+    try:
+        found = orjson.dumps(b"\0".join(texts).decode())[1:-1].split(b"\\u0000") if texts else []
+    except UnicodeDecodeError:
+        found = []
+    return found if len(found) == len(texts) else [_string(text) for text in texts]
+
+
+def _string(text: bytes) -> bytes | None:
+    try:
+        return None if 0 in text else orjson.dumps(text.decode())[1:-1]
     except UnicodeDecodeError:
         return None
 

@@ -16,7 +16,7 @@ from tidegauge.model.batch import Batch, Signal
 from tidegauge.otlp.attributes import AttributeCache
 from tidegauge.otlp.budget import Budget
 from tidegauge.otlp.encoding import Encoding
-from tidegauge.otlp.items import Checked, Part
+from tidegauge.otlp.items import Alone, Checked, Part
 from tidegauge.otlp.json import REQUESTS, JsonReader
 from tidegauge.otlp.lean import Lean
 from tidegauge.otlp.logs import decode_logs
@@ -26,7 +26,7 @@ from tidegauge.otlp.rejections import Rejections
 from tidegauge.otlp.series import SeriesCache
 from tidegauge.otlp.spans import decode_spans
 from tidegauge.otlp.utf8 import Repair
-from tidegauge.otlp.wire import LOG_RECORDS, METRICS, SPANS, Levels, parts, shape_of
+from tidegauge.otlp.wire import LOG_RECORDS, METRICS, PART_BYTES, SPANS, Levels, parts, shape_of
 
 __all__ = ["Decoder", "Encoding"]
 Request = TypeVar("Request", bound=Message)
@@ -96,7 +96,7 @@ class Decoder:
         for part in parts(body, levels, self._shapes[type_.DESCRIPTOR.full_name]):
             check = partial(_checked, type_, lean, part, rejections, len(body))
             try:
-                found = Part(lean.FromString(part), check)
+                found = Part(lean.FromString(part), check, (), Alone(type_, self._lean.raw, part) if len(part) <= 2 * PART_BYTES else None)
             except DecodeError:
                 # Malformed, or not UTF-8 where the twin has strings.
                 checked = check()

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple
 
+from google.protobuf.message import DecodeError
+
 from tidegauge.otlp.budget import Budget
 
 
@@ -23,6 +25,27 @@ class Repaired(Exception):
     """Strings of a part are not UTF-8, and now are: it is to be read anew."""
 
 
+class Alone:
+    """Reads items of a request apart from those around them, from its bytes; they are found when the first is asked for."""
+
+    __slots__ = ("_body", "_items", "_request", "_twin")
+
+    def __init__(self, request: type[Any], twin: type[Any], body: bytes) -> None:
+        self._request = request
+        self._twin = twin
+        self._body = body
+        self._items: Any = None
+
+    def read(self, outer: int, inner: int, places: Sequence[int]) -> Any:
+        """A request that has the items at some places of a list, in the same depth. Raises DecodeError where one is malformed."""
+        if self._items is None:
+            self._items = self._twin.FromString(self._body)
+        items = self._items.items[outer].items[inner].items
+        some = self._twin()
+        some.items.add().items.add().items.extend([items[place] for place in places])
+        return self._request.FromString(some.SerializeToString())
+
+
 class Part:
     """A part of a request: its lean twin, and its official message, which has the same items at the same places.
 
@@ -30,10 +53,11 @@ class Part:
     either finds out by itself that they are well-formed and their strings UTF-8, or asks for the message first.
     """
 
-    __slots__ = ("_check", "_message", "lean", "sent")
+    __slots__ = ("_alone", "_check", "_message", "lean", "sent")
 
-    def __init__(self, lean: Any, check: Callable[[], Checked], sent: Sequence[bytes | None] = ()) -> None:
+    def __init__(self, lean: Any, check: Callable[[], Checked], sent: Sequence[bytes | None] = (), alone: Alone | None = None) -> None:
         self.lean = lean
+        self._alone = alone
         self.sent = sent
         self._check = check
         self._message: Any = None
@@ -53,6 +77,18 @@ class Part:
                 raise Repaired
         return self._message
 
+    def some(self, outer: int, inner: int, places: Sequence[int]) -> Any:
+        """The official message of some items of a list, without any other. Raises what :meth:`message` does.
+
+        None where the whole has been read already, or has to be.
+        """
+        if self._message is not None or self._alone is None:
+            return None
+        try:
+            return self._alone.read(outer, inner, places)
+        except DecodeError:
+            return None
+
 
 def read_part(part: Part, batch: Any, budget: Budget, read: Callable[[Part], None]) -> None:
     """Let ``read`` add a part's rows to a batch of columns; once more from the start where the part had to be repaired."""
@@ -68,8 +104,8 @@ def read_part(part: Part, batch: Any, budget: Budget, read: Callable[[Part], Non
 
 
 _NO_COLUMNS = frozenset({"resources", "scopes", "rejections"})
-CHUNK = 512
-"""Items that are decoded at once; bounds what is held twice."""
+CHUNK = 64
+"""Items that are decoded at once: what is made of them on the way stays in the processor's cache from one pass to the next."""
 
 
 def chunks(items: Sequence[Any]) -> Iterator[tuple[range, Sequence[Any]]]:

@@ -120,20 +120,29 @@ _LOGS = {
 }
 
 
+# Of spans and log records alike.
+_RAW = {
+    "RawScope": [_Field(2, "items", _KINDS.TYPE_BYTES, repeated=True)],
+    "RawResource": [_Field(2, "items", "RawScope", repeated=True)],
+    "Raw": [_Field(1, "items", "RawResource", repeated=True)],
+}
+
+
 class Lean:
     """The twins' types. Making them takes a millisecond: once for a decoder."""
 
     def __init__(self) -> None:
         pool = DescriptorPool()
         file = FileDescriptorProto(name="tidegauge/lean.proto", package=_PACKAGE, syntax="proto3")
-        for messages in (_SPANS, _METRICS, _LOGS):
+        for messages in (_SPANS, _METRICS, _LOGS, _RAW):
             for name, fields in messages.items():
                 _declare(file.message_type.add(name=name), fields)
         pool.AddSerializedFile(file.SerializeToString())
-        self.traces, self.metrics, self.logs = [
-            cast("type[Any]", GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{name}"))) for name in ("Traces", "Metrics", "Logs")
+        self.traces, self.metrics, self.logs, self.raw = [
+            cast("type[Any]", GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{name}")))
+            for name in ("Traces", "Metrics", "Logs", "Raw")
         ]
-        """``.items`` by resource, their ``.items`` by scope, their ``.items`` the spans, metrics and log records"""
+        """``.items`` by resource, their ``.items`` by scope, their ``.items`` the spans, metrics and log records; or those as bytes"""
 
 
 def _declare(message: DescriptorProto, fields: Iterable[_Field]) -> None:

@@ -58,9 +58,13 @@ def _scope(part: Part, outer: int, inner: int) -> InstrumentationScope:
     return found
 
 
-def _messages(part: Part, outer: int, inner: int) -> Sequence[LogRecord]:
+def _messages(part: Part, outer: int, inner: int, places: Sequence[int] | None = None) -> Sequence[LogRecord]:
+    """All of a list, or those at some places."""
+    some = part.some(outer, inner, places) if places else None
+    if some is not None:
+        return some.resource_logs[0].scope_logs[0].log_records  # type: ignore[no-any-return]
     found: Sequence[LogRecord] = part.message().resource_logs[outer].scope_logs[inner].log_records
-    return found
+    return found if places is None else [found[place] for place in places]
 
 
 class _LogDecoder:
@@ -94,7 +98,7 @@ class _LogDecoder:
                 batch.scope += [scope] * added
         self._read = ordinal
 
-    def _add(self, records: Sequence[Any], messages: Callable[[], Sequence[LogRecord]], places: Sequence[int], ordinal: int) -> None:
+    def _add(self, records: Sequence[Any], messages: Callable[..., Sequence[LogRecord]], places: Sequence[int], ordinal: int) -> None:
         """Add a row a record. ``messages()[places[i]]`` is the message of ``records[i]``; the list's first is the request's ``ordinal``-th.
 
         This is the hot path.
@@ -124,8 +128,9 @@ class _LogDecoder:
         batch.dropped_attributes_count += [0] * count
         batch.original += [None] * count
         columns = JsonColumns()
-        for row in self._odd_rows(records, first):
-            self._complete(first + row, messages()[places[row]], columns)
+        odd = sorted(self._odd_rows(records, first))
+        for row, message in zip(odd, messages([places[row] for row in odd]) if odd else (), strict=True):
+            self._complete(first + row, message, columns)
         if self._sent:
             for row, place in enumerate(places, first):
                 batch.original[row] = self._sent[place] or batch.original[row]

@@ -44,9 +44,13 @@ def _scope(part: Part, outer: int, inner: int) -> InstrumentationScope:
     return found
 
 
-def _messages(part: Part, outer: int, inner: int) -> Sequence[Span]:
+def _messages(part: Part, outer: int, inner: int, places: Sequence[int] | None = None) -> Sequence[Span]:
+    """All of a list, or those at some places."""
+    some = part.some(outer, inner, places) if places else None
+    if some is not None:
+        return some.resource_spans[0].scope_spans[0].spans  # type: ignore[no-any-return]
     found: Sequence[Span] = part.message().resource_spans[outer].scope_spans[inner].spans
-    return found
+    return found if places is None else [found[place] for place in places]
 
 
 class _SpanDecoder:
@@ -76,7 +80,7 @@ class _SpanDecoder:
                 batch.resource += [resource] * added
                 batch.scope += [scope] * added
 
-    def _add(self, spans: Sequence[Any], messages: Callable[[], Sequence[Span]], places: Sequence[int]) -> None:
+    def _add(self, spans: Sequence[Any], messages: Callable[..., Sequence[Span]], places: Sequence[int]) -> None:
         """Add a row a span. ``messages()[places[i]]`` is the message of ``spans[i]``. This is the hot path."""
         batch = self._batch
         trace_ids = [span.trace_id for span in spans]
@@ -108,8 +112,9 @@ class _SpanDecoder:
         for nullable in (batch.events, batch.links, batch.original):
             nullable.extend([None] * count)
         columns = JsonColumns()
-        for row in self._odd_rows(spans, first):
-            self._complete(first + row, messages()[places[row]], columns)
+        odd = sorted(self._odd_rows(spans, first))
+        for row, message in zip(odd, messages([places[row] for row in odd]) if odd else (), strict=True):
+            self._complete(first + row, message, columns)
         if self._sent:
             for row, place in enumerate(places, first):
                 batch.original[row] = self._sent[place] or batch.original[row]
