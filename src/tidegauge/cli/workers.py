@@ -222,8 +222,12 @@ class Workers:
             await asyncio.sleep(_BALANCE_SECONDS)
             for number in range(len(self._http)):
                 while (pid := self._balance.too_many(number)) is not None:
-                    with suppress(OSError):
+                    try:
                         tell(self._workers[pid].channel, LET_GO | number)
+                    except OSError:
+                        # Busy or gone: nobody leaves, and the next turn asks again.
+                        self._balance.nobody_left(pid, number)
+                        break
 
     async def _end(self) -> None:
         self._stopping.set()
@@ -233,11 +237,7 @@ class Workers:
         for taken in self._http:
             taken.bound.close()
         for worker in self._workers.values():
-            with suppress(OSError):
-                if worker.ready:
-                    tell(worker.channel, STOP)
-                else:
-                    worker.process.terminate()
+            _ask_to_stop(worker)
         ending = [worker.process.wait() for worker in self._workers.values()]
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.gather(*ending), self._settings.serve.shutdown_timeout.total_seconds() * SHARE)
@@ -245,6 +245,18 @@ class Workers:
         for keeper in self._keepers:
             keeper.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
+
+
+def _ask_to_stop(worker: _Worker) -> None:
+    """By its channel, after the connections that it was given; by a signal where it does not read that, or not yet."""
+    try:
+        if worker.ready:
+            tell(worker.channel, STOP)
+            return
+    except OSError:
+        pass
+    with suppress(ProcessLookupError):
+        worker.process.terminate()
 
 
 def _ended(status: int | None) -> str:
