@@ -190,6 +190,17 @@ async def test_span_names_beyond_the_limit_are_one_name_in_rollups(
     assert {name for (name,) in known} == {"a", "b", "c", "GET /item/7"}
 
 
+async def test_a_span_name_that_no_index_holds_is_stored(
+    database: TestDatabase, workers: tuple[Ingestor, Ingestor], service: str, now_ns: int
+) -> None:
+    """1000 characters of three bytes, of which none comes twice: nothing to compress."""
+    name = "".join(map(chr, range(0x4E00, 0x4E00 + 1000)))
+    body, trace_id = spans(service, now_ns, [name])
+    outcome = await workers[0].ingest(received(body))
+    assert (outcome.rejected, outcome.message) == (0, "")
+    assert await rows(database, "SELECT name, full_name FROM tidegauge.traces WHERE trace_id = %s", trace_id) == [("_other", name)]
+
+
 async def test_span_names_not_seen_for_a_day_make_room(
     database: TestDatabase, workers: tuple[Ingestor, Ingestor], service: str, settings: Settings, now_ns: int
 ) -> None:

@@ -20,7 +20,7 @@ Resources = Sequence[tuple[int, int]]
 """(resource_id, application_id) by the batch's own index"""
 _FULL_NS = 10_000_000_000
 # An index row of PostgreSQL holds 2.7 KB; nobody reads a longer name in a list either.
-_LONGEST = 1000
+_LONGEST_BYTES = 2000
 
 
 class SpanNames:
@@ -54,7 +54,7 @@ class SpanNames:
     def to_fetch(self, unknown: Mapping[int, set[str]], now_ns: int) -> dict[int, set[str]]:
         """Those of the unknown names that the database has to be asked for."""
         wanted = {
-            application: {name for name in names if len(name) <= _LONGEST}
+            application: {name for name in names if len(name.encode()) <= _LONGEST_BYTES}
             for application, names in unknown.items()
             if now_ns >= self._full.get(application, 0) or application not in self._known
         }
