@@ -159,7 +159,7 @@ class Writer:
     def _too_late(self) -> Unavailable:
         """Why a request is given up: one for each, since an error keeps the frames of all who raise it."""
         away = self._admission.away
-        return Unavailable("the commit took too long") if away is None else Unavailable(away.message, hint=away.hint)
+        return Unavailable("the commit took too long") if away is None else _again(away)
 
     def _forget(self, waiting: _Waiting) -> None:
         """Take a request out of the queue, if it is still there."""
@@ -262,13 +262,17 @@ class Writer:
                     return ()
                 if not isinstance(error, NotAsAGroup):
                     # Without the way it came, whose frames would keep the group.
-                    self._admission.away = Unavailable(error.message, hint=error.hint)
+                    self._admission.away = _again(error)
                 await asyncio.sleep(_PROBE_SECONDS)
             else:
                 self._admission.away = None
                 _answer(group, outcomes)
                 return ()
         return ()
+
+
+def _again(error: Unavailable) -> Unavailable:
+    return Unavailable(error.message, hint=error.hint, retry_after_seconds=error.retry_after_seconds)
 
 
 def _now() -> float:
