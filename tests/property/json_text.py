@@ -16,15 +16,21 @@ _WRONG = [True, "zz", 1.5, -1, [], [1], {}, {"a": 1}, 2**70, "", "-", "0x10", "Q
 
 
 class JsonWriter:
-    """Writes messages; ``wrong`` is the probability that a scalar is replaced by what may not be one of its field."""
+    """Writes messages; ``wrong`` is the probability that a scalar is replaced by what may not be one of its field.
 
-    def __init__(self, seed: int, *, wrong: float = 0.0) -> None:
+    ``no_text`` is the probability that a string has a surrogate alone, as an escape or as bytes.
+    """
+
+    def __init__(self, seed: int, *, wrong: float = 0.0, no_text: float = 0.0) -> None:
         self._random = Random(seed)
         self._wrong = wrong
+        self._no_text = no_text
 
     def write(self, message: Message) -> bytes:
         separators = self._random.choice([(",", ":"), (", ", ": ")])
-        return json.dumps(self._message(message), ensure_ascii=self._random.random() < 0.5, separators=separators).encode()
+        return json.dumps(self._message(message), ensure_ascii=self._random.random() < 0.5, separators=separators).encode(
+            "utf-8", "surrogatepass"
+        )
 
     def _message(self, message: Any) -> dict[str, Any]:
         pairs = [(field.json_name, self._field(field, value)) for field, value in message.ListFields()]
@@ -52,6 +58,9 @@ class JsonWriter:
             return self._double(value)
         if isinstance(value, int) and not isinstance(value, bool):
             return self._integer(field, value)
+        if isinstance(value, str) and self._random.random() < self._no_text:
+            place = self._random.randint(0, len(value))
+            return value[:place] + self._random.choice(["\ud83d", "\ude00", "\\\ud83d", "\ude00\ud83d", "\ud83d\ud83d"]) + value[place:]
         return value
 
     def _identifier(self, value: bytes) -> str:

@@ -73,6 +73,15 @@ def test_json_with_wrong_values(signal: str) -> None:
     run()
 
 
+def test_json_with_surrogates_alone(signal: str) -> None:
+    @settings(FEWER)
+    @given(requests[signal], seeds, st.sampled_from([0.05, 0.5]))
+    def run(request: Message, seed: int, no_text: float) -> None:
+        check(Decoder(), signal, JsonWriter(seed, no_text=no_text).write(request), Encoding.JSON)
+
+    run()
+
+
 def test_damaged_bytes(signal: str) -> None:
     """What is cut off or has a byte changed is refused whole, or read as the official reader reads it."""
 

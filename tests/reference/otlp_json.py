@@ -1,7 +1,7 @@
 """OTLP/JSON (OTLP specification, "JSON Protobuf Encoding") to official messages.
 
 lowerCamelCase keys alone; unknown ones and null are nothing; ids in hexadecimal, other bytes in base64; enums are numbers; integers may be
-strings. What is wrong inside an item costs that item, anything else the request.
+strings. What is no text in a string is U+FFFD. What is wrong inside an item costs that item, anything else the request.
 """
 
 from __future__ import annotations
@@ -34,18 +34,23 @@ class Unreadable(Exception):
 
 
 class JsonRequest:
-    """Reads one request; ``malformed`` are the places, among all items of the request, of those that are left out."""
+    """Reads one request; ``malformed`` are the places, among all items of the request, of those that are left out.
+
+    ``is_replaced`` where something in a string was no text.
+    """
 
     def __init__(self, type_: Any, body: bytes) -> None:
         self.malformed: list[int] = []
         self._items = 0
         self.message = type_()
         try:
-            document = json.loads(body.decode("utf-8"), parse_constant=self._no_constant, parse_float=self._finite, parse_int=self._integer)
-            json.dumps(document, ensure_ascii=False).encode()  # lone surrogates are no characters
+            text = body.decode("utf-8", "replace")
+            document = json.loads(text, parse_constant=self._no_constant, parse_float=self._finite, parse_int=self._integer)
         except ValueError as error:
             raise Unreadable from error
-        self._fill(self.message, document, 1)
+        readable = without_surrogates(document)
+        self.is_replaced = readable != document or text.encode() != body
+        self._fill(self.message, readable, 1)
 
     @staticmethod
     def _no_constant(name: str) -> None:
@@ -100,6 +105,15 @@ class JsonRequest:
             del container[-1]
             self.malformed.append(self._items)
         self._items += name in ITEMS
+
+
+def without_surrogates(value: Any) -> Any:
+    """Surrogates that are left are alone, and no characters."""
+    if isinstance(value, dict):
+        return {without_surrogates(key): without_surrogates(held) for key, held in value.items()}
+    if isinstance(value, list):
+        return [without_surrogates(held) for held in value]
+    return re.sub("[\ud800-\udfff]", "\ufffd", value) if isinstance(value, str) else value
 
 
 def scalar(field: Any, value: Any) -> Any:

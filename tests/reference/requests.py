@@ -49,6 +49,8 @@ def from_json(signal: str, body: bytes) -> Expected:
     expected = _decoded(signal, read.message, {}, set(read.malformed))
     if read.malformed:
         expected.rejected["malformed_item"] += len(read.malformed)
+    if read.is_replaced:
+        expected.rejected["invalid_text"] += 0
     return expected
 
 

@@ -22,7 +22,7 @@ from tidegauge.otlp.lean import Lean
 from tidegauge.otlp.logs import decode_logs
 from tidegauge.otlp.metrics import decode_metrics
 from tidegauge.otlp.origins import Origins, ResourceCache, ScopeCache
-from tidegauge.otlp.rejections import Rejections
+from tidegauge.otlp.rejections import REPLACED, Rejections
 from tidegauge.otlp.series import SeriesCache
 from tidegauge.otlp.spans import decode_spans
 from tidegauge.otlp.utf8 import Repair
@@ -35,7 +35,6 @@ _ITEMS: Mapping[type[Message], str] = {
     ExportMetricsServiceRequest: "Metric",
     ExportLogsServiceRequest: "LogRecord",
 }
-_REPLACED = "strings that are not UTF-8 are stored with U+FFFD in the place of what cannot be read"
 
 
 class Decoder:
@@ -119,7 +118,7 @@ def _checked(type_: type[Request], lean: type[Any], part: bytes, rejections: Rej
     rejections.service = ""
     # The first item that was changed; none was where it is its resource or scope.
     sample, sample_type = next(((item, _ITEMS[type_]) for item in sent if item is not None), (part, type_.DESCRIPTOR.name))
-    rejections.add("invalid_text", _REPLACED, sample, 0, sample_type)
+    rejections.add("invalid_text", REPLACED, sample, 0, sample_type)
     return Checked(request, lean.FromString(request.SerializeToString()), sent)
 
 

@@ -2,7 +2,8 @@
 
 https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding: the protobuf JSON mapping, but trace and span ids are hexadecimal, enums
 are numbers only, and keys are lowerCamelCase only. Unknown keys are ignored, null is absence, integers of 64 bits may be strings, and of a
-key that stands twice in an object the last counts. What cannot be read inside one span, log record or data point costs that item alone.
+key that stands twice in an object the last counts. What is no text in a string is read as U+FFFD. What cannot be read inside one span, log
+record or data point costs that item alone.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tidegauge.errors import InvalidArgument
-from tidegauge.otlp.rejections import Rejections
+from tidegauge.otlp.jsontext import repaired
+from tidegauge.otlp.rejections import REPLACED, Rejections
 
 Request = TypeVar("Request", bound=Message)
 REQUESTS = (ExportTraceServiceRequest, ExportMetricsServiceRequest, ExportLogsServiceRequest)
@@ -106,10 +108,7 @@ class JsonReader:
 
         """
         _check_containers(body)
-        try:
-            document = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
-            raise InvalidArgument(f"the body is not JSON: {error}") from error
+        document = _document(body, rejections)
         message = type_()
         try:
             _fill_around(message, document, self._plans[type_.DESCRIPTOR.full_name], _DEPTH, "", rejections)
@@ -154,6 +153,24 @@ def _check_containers(body: bytes) -> None:
         most = _CONTAINERS + len(body) // _CONTAINER_BYTES
         if body.count(b"{") + body.count(b"[") > most:
             raise InvalidArgument(f"the body of {len(body)} bytes has more than {most} objects and arrays", hint="send smaller batches")
+
+
+def _document(body: bytes, rejections: Rejections) -> object:
+    """What the body says; a warning where strings of it are not all text."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        refused = error
+    if found := repaired(body):
+        text, sample = found
+        try:
+            document = orjson.loads(text)
+        except orjson.JSONDecodeError as error:
+            refused = error
+        else:
+            rejections.add("invalid_text", REPLACED, sample, 0)
+            return document
+    raise InvalidArgument(f"the body is not JSON: {refused}") from refused
 
 
 def _fill_around(message: Message, document: object, plan: Mapping[str, _Field], depth: int, path: str, rejections: Rejections) -> None:

@@ -9,6 +9,8 @@ from google.protobuf.message import Message
 from tidegauge.model.batch import Rejection
 from tidegauge.model.samples import JSON_TYPE, SAMPLE_BYTES
 
+REPLACED = "strings that are not UTF-8 are stored with U+FFFD in the place of what cannot be read"
+"""The message of ``invalid_text``."""
 _DISTINCT = 100
 _Kind: TypeAlias = tuple[str, str, str]
 """(reason, message, service)"""
