@@ -140,7 +140,9 @@ async def test_hourly_metrics_of_the_last_week(reader: Reader) -> None:
     assert {row["avg"] for row in by_name["system.cpu.utilization"]} == {0.5}
     assert sum(row["count"] for row in by_name["batch.size"]) == 540
     assert {row["avg"] for row in by_name["batch.size"]} == {10}
-    assert {round(row["avg"], 9) for row in by_name["http.server.request.duration"]} == {0.25}
+    # Where an hour has just begun, its first point has added nothing yet: no count, no average.
+    assert {round(row["avg"], 9) for row in by_name["http.server.request.duration"] if row["count"]} == {0.25}
+    assert sum(row["count"] for row in by_name["http.server.request.duration"]) > 0
     assert by_name["http.server.request.duration"][0]["labels"] == {"http.route": "/pay"}
     # Two epochs of the counter: each has its own rows.
     assert len({row["start_timestamp"] for row in by_name["http.requests"]}) == 2
