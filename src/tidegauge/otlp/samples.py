@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,9 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.metrics.v1 import metrics_pb2 as metrics
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from tidegauge.errors import InvalidArgument
 from tidegauge.otlp.utf8 import Repair
+from tidegauge.otlp.wire import field_end
 
 JSON = "json"
 OTLP_JSON = "otlp_json"
@@ -31,7 +34,6 @@ _TYPES: tuple[type[Message], ...] = (
 )
 # Bytes that OTLP/JSON writes as hex (https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding).
 _HEX = frozenset({"traceId", "spanId", "parentSpanId"})
-_VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,33 +87,9 @@ def _hex_ids(value: Any) -> Any:
 
 def _whole_fields(sample: bytes) -> bytes:
     """A message that was cut, without the field that the cut goes through."""
-    end = place = 0
-    try:
-        while place < len(sample):
-            tag, place = _varint(sample, place)
-            kind = tag & 7
-            if kind == _VARINT:
-                _, place = _varint(sample, place)
-            elif kind == _LENGTH:
-                length, place = _varint(sample, place)
-                place += length
-            elif kind in (_FIXED64, _FIXED32):
-                place += 8 if kind == _FIXED64 else 4
-            else:
-                break
-            if place <= len(sample):
-                end = place
-    except IndexError:
-        pass
+    end = 0
+    # Ends in the middle of a field's head, or at bytes that are no field.
+    with suppress(IndexError, InvalidArgument):
+        while end < len(sample) and (place := field_end(sample, end)) <= len(sample):
+            end = place
     return sample[:end]
-
-
-def _varint(sample: bytes, place: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = sample[place]
-        place += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, place
-        shift += 7

@@ -128,7 +128,7 @@ def _ranges(body: bytes, start: int, end: int, levels: Levels) -> tuple[bytes, l
                 if items > LIST_ITEMS:
                     raise _too_many(f"more than {LIST_ITEMS} items in one list")
         else:
-            after = _after(body, position)
+            after = field_end(body, position)
             ranges.append((0, run, position))
             head.append(body[position:after])
             run = after
@@ -151,7 +151,7 @@ def _check_fields(body: bytes, shape: Shape) -> None:
             tag, value = _read_varint(body, position)
             # protobuf keeps what it does not know.
             kind = fields.get(tag >> 3, _UNKNOWN)
-            position = after = _after(body, position)
+            position = after = field_end(body, position)
             if kind == _UNKNOWN or tag & 7 != _LENGTH:
                 found += kind != 0
             elif isinstance(kind, dict):
@@ -165,8 +165,14 @@ def _check_fields(body: bytes, shape: Shape) -> None:
             raise _corrupt(len(body))
 
 
-def _after(body: bytes, position: int) -> int:
-    """Where the field ends that begins here."""
+def field_end(body: bytes, position: int) -> int:
+    """Where the field ends that begins here.
+
+    Raises:
+        InvalidArgument: it is no field.
+        IndexError: the body ends within its head.
+
+    """
     tag, value = _read_varint(body, position)
     match tag & 7:
         case 0:
