@@ -110,7 +110,7 @@ def lock(_: Sequence[str]) -> int:
         "--no-emit-index-url",
         "--no-header",
     ]
-    extras = ["--extra", "elasticsearch", "--extra", "redis", "--extra", "simulate"]
+    extras = [part for name in ("elasticsearch", "redis", "sentry", "simulate", "tracing") for part in ("--extra", name)]
     variants = {
         "runtime": [*extras, "--group", "build"],
         "dev": [*extras, "--group", "dev"],
