@@ -1,8 +1,9 @@
 """The one Settings object and the only reader of the environment.
 
 A setting ``Settings.lifecycle.traces_retention`` is the variable ``TIDEGAUGE_LIFECYCLE_TRACES_RETENTION``, from the environment or from a
-``.env`` file in the working directory; the environment wins. ``DATABASE_URL``, ``ELASTICSEARCH_URL`` and ``REDIS_URL`` are
-understood as well. Unknown variables stop the start: a misspelt retention must not silently keep its default.
+``.env`` file in the working directory; the environment wins. Names that others use for the same
+(``DATABASE_URL``, ``REDIS_URL``, …: ``ALIASES``) are understood as well. Unknown variables stop the start: a misspelt retention must not
+silently keep its default.
 
 Durations are written ``90s``, ``10m``, ``12h``, ``30d`` (or ISO 8601), sizes ``64MiB`` or plain bytes.
 """
@@ -14,6 +15,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from difflib import get_close_matches
+from enum import Enum
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -33,13 +35,23 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from tidegauge.errors import ConfigurationError
-from tidegauge.units import Duration, Size, Timeout, format_duration, format_size
+from tidegauge.units import Duration, Milliseconds, Size, Timeout, format_duration, format_size
 
 PREFIX = "TIDEGAUGE_"
 ALIASES = {
     "DATABASE_URL": ("database", "url"),
     "ELASTICSEARCH_URL": ("logs", "elasticsearch_url"),
     "REDIS_URL": ("cache", "redis_url"),
+    "SENTRY_DSN": ("telemetry", "sentry_dsn"),
+    "THROTTLE_TTL_SHORT": ("throttle", "ttl_short"),
+    "THROTTLE_TTL_MEDIUM": ("throttle", "ttl_medium"),
+    "THROTTLE_TTL_LONG": ("throttle", "ttl_long"),
+    "THROTTLE_LIMIT_SHORT": ("throttle", "limit_short"),
+    "THROTTLE_LIMIT_MEDIUM": ("throttle", "limit_medium"),
+    "THROTTLE_LIMIT_LONG": ("throttle", "limit_long"),
+    "CIRCUIT_BREAKER_FAILURE_THRESHOLD": ("circuit_breaker", "failure_threshold"),
+    "CIRCUIT_BREAKER_RESET_TIMEOUT_MS": ("circuit_breaker", "reset_timeout_ms"),
+    "CIRCUIT_BREAKER_HALF_OPEN_SUCCESS_COUNT": ("circuit_breaker", "half_open_success_count"),
 }
 # Kubernetes and Docker links inject these for a service named tidegauge (or tidegauge-…). No setting of ours ends like them.
 _INJECTED = re.compile(r"_SERVICE_HOST$|_SERVICE_PORT(_|$)|_PORT$|_PORT_\d+_(TCP|UDP)(_|$)|_ENV_|_NAME$")
@@ -47,7 +59,26 @@ _INJECTED = re.compile(r"_SERVICE_HOST$|_SERVICE_PORT(_|$)|_PORT$|_PORT_\d+_(TCP
 _INSTEAD = {"TIDEGAUGE_EMBEDDED_READER_ROLE": "TIDEGAUGE_DATABASE_READER_ROLE"}
 Day = timedelta(days=1)
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
+# Of a data stream's name: what Elasticsearch allows, without the separator and dots.
+_STREAM_PART = r"^[a-z0-9][a-z0-9_]{0,99}$"
 Role = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
+
+
+class LogFormat(Enum):
+    """How the program's own log is written."""
+
+    AUTO = "auto"
+    JSON = "json"
+    CONSOLE = "console"
+
+
+class LogLevel(Enum):
+    """From which severity on it is written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
 
 
 class _Section(BaseModel):
@@ -171,13 +202,74 @@ class EmbeddedSettings(_Section):
 class LogsSettings(_Section):
     """The log store. Without a URL logs are kept in TimescaleDB."""
 
-    elasticsearch_url: SecretStr | None = Field(None, description="understood, and not used by this version")
+    elasticsearch_url: SecretStr | None = Field(None, description="http(s)://[user:password@]host:port[,…]: logs go there instead")
+    elasticsearch_api_key: SecretStr | None = Field(None, description="an API key, in its encoded form, instead of user and password")
+    elasticsearch_ca_file: Path | None = Field(None, description="certificates that sign the server's")
+    elasticsearch_timeout: Timeout = Field(timedelta(seconds=5), description="a request to Elasticsearch is given up after")
+    elasticsearch_connections: int = Field(8, ge=1, le=100, description="most connections of a process to a node of Elasticsearch")
+    dataset: str = Field("generic", pattern=_STREAM_PART, description="data stream logs-<dataset>.otel-<namespace>")
+    namespace: str = Field("default", pattern=_STREAM_PART, description="data stream logs-<dataset>.otel-<namespace>")
+    tail_clients: int = Field(100, ge=0, description="most live tails of a process at a time")
+
+    @field_validator("elasticsearch_url")
+    @classmethod
+    def _is_http(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not all(re.match(r"https?://[^/\s]+", node) for node in value.get_secret_value().split(",")):
+            raise ValueError("expected http://host:port or https://user:password@host:port")
+        return value
 
 
 class CacheSettings(_Section):
     """Cache, limits and sessions. Without a URL they are kept in process."""
 
-    redis_url: SecretStr | None = Field(None, description="understood, and not used by this version")
+    redis_url: SecretStr | None = Field(None, description="redis://[user:password@]host:port/database, or rediss://…")
+    redis_timeout: Timeout = Field(timedelta(milliseconds=500), description="a command to Redis is given up after")
+    redis_prefix: str = Field("tidegauge:", pattern=r"^[\x21-\x7e]{1,64}$", description="what every key of ours begins with")
+    query_ttl: Duration = Field(timedelta(minutes=10), description="how long an answer over closed time steps is kept")
+    memory_bytes: Size = Field(ByteSize(32 << 20), ge=1 << 16, description="without Redis: of answers kept in a process")
+    session_ttl: Duration = Field(timedelta(hours=12), description="a session ends when it has not been used for")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_redis(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.match(r"(rediss?|unix)://", value.get_secret_value()):
+            raise ValueError("expected redis://host:port/0 or rediss://user:password@host:port/0")
+        return value
+
+
+class ThrottleSettings(_Section):
+    """Requests that a client of the query API may make: three windows, all of which hold. 0 as a limit switches one off."""
+
+    ttl_short: Milliseconds = Field(timedelta(seconds=1), description="first window; a plain number is of milliseconds")
+    limit_short: int = Field(20, ge=0, description="requests of a client in the first window")
+    ttl_medium: Milliseconds = Field(timedelta(seconds=10), description="second window")
+    limit_medium: int = Field(100, ge=0, description="requests of a client in the second window")
+    ttl_long: Milliseconds = Field(timedelta(seconds=60), description="third window")
+    limit_long: int = Field(300, ge=0, description="requests of a client in the third window")
+    trusted_proxies: int = Field(0, ge=0, le=10, description="how many proxies of yours stand in front, each adding to X-Forwarded-For")
+    ingest_bytes_per_second: Size | None = Field(None, description="of a client's ingest requests, decompressed; none: no limit")
+    ingest_items_per_second: int | None = Field(None, ge=1, description="spans, points and records of a client; none: no limit")
+
+
+class CircuitBreakerSettings(_Section):
+    """When queries stop asking a dependency that fails: timescaledb, elasticsearch, redis, each by itself."""
+
+    failure_threshold: int = Field(5, ge=1, description="failures in a row that open a circuit")
+    reset_timeout_ms: int = Field(30_000, ge=1, le=86_400_000, description="milliseconds until an open circuit lets a probe through")
+    half_open_success_count: int = Field(1, ge=1, description="successful probes that close it")
+
+
+class TelemetrySettings(_Section):
+    """What the program tells about itself."""
+
+    log_format: LogFormat = Field(LogFormat.AUTO, description="`json`, `console`, or `auto`: for people on a terminal, JSON elsewhere")
+    log_level: LogLevel = Field(LogLevel.INFO, description="`debug`, `info`, `warning` or `error`")
+    traces_endpoint: str | None = Field(
+        None, pattern=r"^https?://", description="http(s)://host:port of an OTLP/HTTP receiver for the program's own spans"
+    )
+    traces_sample_ratio: float = Field(1.0, ge=0, le=1, description="of its own traces that are kept, where a caller has not decided")
+    service_name: str = Field("tidegauge", min_length=1, description="service.name of its own spans")
+    sentry_dsn: SecretStr | None = Field(None, description="where to report defects to")
 
 
 class IngestSettings(_Section):
@@ -282,6 +374,9 @@ class Settings(_Section):
     cardinality: CardinalitySettings = Field(default_factory=CardinalitySettings)
     serve: ServeSettings = Field(default_factory=ServeSettings)
     lifecycle: LifecycleSettings = Field(default_factory=LifecycleSettings)
+    throttle: ThrottleSettings = Field(default_factory=ThrottleSettings)
+    circuit_breaker: CircuitBreakerSettings = Field(default_factory=CircuitBreakerSettings)
+    telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
 
     @model_validator(mode="after")
     def _closed_by_default(self) -> Self:
@@ -410,6 +505,8 @@ def _shown(value: object) -> str:
             return str(value).lower()
         case timedelta():
             return format_duration(value)
+        case Enum():
+            return str(value.value)
         case ByteSize():
             return format_size(value)
         case _:

@@ -171,6 +171,18 @@ class Unavailable(RetryableError):
     title = "Service unavailable"
 
 
+class CircuitOpen(Unavailable):
+    """A dependency failed so often that it is not asked until its circuit breaker lets a probe through."""
+
+
+class RateLimited(RetryableError):
+    """A client asks more often, or sends more, than its limits allow."""
+
+    http_status = 429
+    grpc_code = 14  # UNAVAILABLE, with RetryInfo: OTLP's exporters retry RESOURCE_EXHAUSTED only with RetryInfo as well
+    title = "Too many requests"
+
+
 class MigrationError(TidegaugeError):
     """The database is not fit for this store, or a revision failed; then the database is at the revision before."""
 

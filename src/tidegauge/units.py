@@ -30,6 +30,13 @@ def parse_duration(value: object) -> object:
     return value
 
 
+def parse_milliseconds(value: object) -> object:
+    """``"1500"`` or 1500 → 1.5 s; anything else as :func:`parse_duration`."""
+    if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit():
+        value = int(value)
+    return timedelta(milliseconds=value) if type(value) is int and value < 1 << 50 else parse_duration(value)
+
+
 def format_duration(value: timedelta) -> str:
     """The shortest text that :func:`parse_duration` reads back: ``30d``, ``10m``, ``1.5s``."""
     seconds = value.total_seconds()
@@ -67,6 +74,8 @@ def _finite(value: object, handler: ValidatorFunctionWrapHandler) -> Any:
 
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration), _at_most(timedelta(days=36_500))]
+# As environments of web frameworks write it.
+Milliseconds = Annotated[timedelta, BeforeValidator(parse_milliseconds), _at_most(timedelta(days=1))]
 # PostgreSQL counts timeouts in milliseconds, in 31 bits, and takes 0 for none.
 Timeout = Annotated[timedelta, BeforeValidator(parse_duration), _at_most(timedelta(days=24))]
 # Pydantic reads sizes as floats, which are exact up to here.

@@ -93,9 +93,20 @@ class TraceFilter:
     max_duration_ns: int | None = None
 
 
+class Order(Enum):
+    """Which way a page goes."""
+
+    NEWEST_FIRST = "desc"
+    OLDEST_FIRST = "asc"
+
+
 @dataclass(frozen=True, slots=True)
 class LogFilter:
-    """A log search, newest first. ``text``: websearch syntax; severities are OTLP's numbers, inclusive."""
+    """A log search. ``text``: websearch syntax (docs/data-model.md, "Text search"); severities are OTLP's numbers, inclusive.
+
+    ``correlation_id`` is that of any attribute in :data:`CORRELATION_KEYS`. Of an attribute's value the first
+    :data:`SEARCHED_BYTES` bytes are compared.
+    """
 
     time: TimeRange
     text: str | None = None
@@ -104,7 +115,22 @@ class LogFilter:
     service: str | None = None
     trace_id: str | None = None
     span_id: str | None = None
+    correlation_id: str | None = None
     attributes: tuple[AttributeFilter, ...] = ()
+
+
+CORRELATION_KEYS = ("correlation_id", "correlation.id", "x-correlation-id")
+SEARCHED_BYTES = 8191
+
+
+class LogField(Enum):
+    """A field of log records whose most frequent values can be asked for; attributes go by their key."""
+
+    SERVICE = "service"
+    SEVERITY = "severity"
+    EVENT_NAME = "event_name"
+    SCOPE = "scope"
+    TRACE_ID = "trace_id"
 
 
 @dataclass(frozen=True, slots=True)

@@ -226,6 +226,32 @@ class StoredLog:
 
 
 @dataclass(frozen=True, slots=True)
+class LogCount:
+    """How many records of a severity (OTLP's number) began in a time step."""
+
+    time_unix_nano: int
+    severity_number: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class TopValue:
+    """A value of a field, as text, and how many records have it."""
+
+    value: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogContext:
+    """A record and its neighbours, all oldest first."""
+
+    before: tuple[StoredLog, ...]
+    record: StoredLog
+    after: tuple[StoredLog, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TraceSummary:
     """A trace as its index knows it. Without a root yet, the root's fields are empty. ``span_count`` may count resent spans."""
 

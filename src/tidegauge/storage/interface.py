@@ -11,11 +11,25 @@ from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
 from tidegauge.model.batch import Batch, Signal
-from tidegauge.model.query import Aggregation, Cursor, LogFilter, RejectionFilter, SeriesSelector, SpanFilter, Tier, TimeRange, TraceFilter
+from tidegauge.model.query import (
+    Aggregation,
+    Cursor,
+    LogField,
+    LogFilter,
+    Order,
+    RejectionFilter,
+    SeriesSelector,
+    SpanFilter,
+    Tier,
+    TimeRange,
+    TraceFilter,
+)
 from tidegauge.model.records import (
     Alert,
     Application,
     Epoch,
+    LogContext,
+    LogCount,
     Metric,
     RejectionCount,
     Series,
@@ -24,6 +38,7 @@ from tidegauge.model.records import (
     StoredLog,
     StoredRejection,
     StoredTrace,
+    TopValue,
     TraceSummary,
 )
 
@@ -119,15 +134,41 @@ class TraceStore(Protocol):
 
 
 class LogStore(Protocol):
-    """Reads logs."""
+    """Reads logs. A record that was stored twice, by a resend that its store could not recognise, is seen once.
 
-    async def find_logs(self, tenant_id: int, wanted: LogFilter, limit: int, after: Cursor | None) -> Page[StoredLog]:
-        """Records that match, newest first; times are compared by the microsecond.
+    Records are ordered by (timestamp in nanoseconds, request digest, ordinal); a ``log_id`` is ``<digest as 32 hex digits>-<ordinal>``.
+    Every adapter gives equal answers: tests/contract/ proves it.
+    """
+
+    async def find_logs(
+        self, tenant_id: int, wanted: LogFilter, limit: int, after: Cursor | None, order: Order = Order.NEWEST_FIRST
+    ) -> Page[StoredLog]:
+        """Records that match, in the order asked for; times are compared by the microsecond.
 
         Raises:
             InvalidArgument: the cursor is not of this search.
 
         """
+        ...
+
+    async def log(self, tenant_id: int, log_id: str) -> StoredLog | None:
+        """One record; None where there is none. Raises InvalidArgument where ``log_id`` is none."""
+        ...
+
+    async def count_logs(self, tenant_id: int, wanted: LogFilter, step_ns: int) -> Sequence[LogCount]:
+        """Counts by time step (steps begin at multiples of ``step_ns`` since the Unix epoch) and severity number; by both."""
+        ...
+
+    async def top_values(self, tenant_id: int, wanted: LogFilter, field: LogField | str, limit: int) -> Sequence[TopValue]:
+        """The most frequent values of a field (a str is an attribute's key), most frequent first, then by value."""
+        ...
+
+    async def context(self, tenant_id: int, log_id: str, before: int, after: int, wanted: LogFilter | None = None) -> LogContext | None:
+        """A record with its neighbours in time, those of ``wanted`` alone where it is given; None where there is no such record."""
+        ...
+
+    async def delete_logs(self, tenant_id: int, wanted: LogFilter) -> int:
+        """Delete the records that match; how many there were."""
         ...
 
 
