@@ -14,8 +14,11 @@
     │   ├── PayloadTooLarge         413  before or after decompression
     │   └── AnswerTooLarge          413  what was asked for is whole or nothing, and larger than an answer may be
     ├── Overloaded                  429  pending work is at its limit; retryable
+    ├── RateLimited                 429  a client is over its limits; retryable
     ├── Unavailable                 503  a dependency is away; retryable
     │   ├── StatementTimeout             a statement ran into its limit
+    │   ├── Busy                         it is there, and every connection to it is in use
+    │   ├── CircuitOpen                  it failed so often that it is not asked for a while
     │   └── NotAsAGroup                  requests that only together cannot be stored
     ├── MigrationError              the database is not fit for us, or a revision failed; it is at the one before
     └── EmbeddedDatabaseError            the embedded database cannot start or broke
@@ -169,6 +172,10 @@ class Unavailable(RetryableError):
     """A dependency (the database) is away."""
 
     title = "Service unavailable"
+
+
+class Busy(Unavailable):
+    """A dependency is there, but every connection to it is in use."""
 
 
 class CircuitOpen(Unavailable):

@@ -14,7 +14,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from tidegauge.errors import StatementTimeout, Unavailable
+from tidegauge.errors import Busy, StatementTimeout, Unavailable
+from tidegauge.health.circuits import Guard, unguarded
 from tidegauge.storage import sqlfiles
 from tidegauge.storage.postgres.capabilities import Capabilities, from_facts
 
@@ -38,8 +39,29 @@ class Database:
     """
 
     def __init__(
-        self, dsn: str, *, pool_size: int, connect_timeout: timedelta, statement_timeout: timedelta, lock_timeout: timedelta
+        self,
+        dsn: str,
+        *,
+        pool_size: int,
+        connect_timeout: timedelta,
+        statement_timeout: timedelta,
+        lock_timeout: timedelta,
+        guard: Guard = unguarded,
     ) -> None:
+        """Prepare; nothing is connected yet.
+
+        Args:
+            dsn: libpq's.
+            pool_size: most connections.
+            connect_timeout: how long to wait for one.
+            statement_timeout: of each transaction's statements.
+            lock_timeout: likewise.
+            guard: stands around each read-only transaction.
+
+        """
+        self._guard = guard
+        self._in_use = 0
+        self._pool_size = pool_size
         self._sql = sqlfiles.queries("session")
         self._limits = {
             "statement_timeout": _milliseconds(statement_timeout),
@@ -87,13 +109,15 @@ class Database:
         """A read-only transaction.
 
         Raises:
+            CircuitOpen: the database was away so often that it is not asked.
             Unavailable: the database is away, or the statement ran into its limit.
 
         """
-        async with self._connection() as connection, self._errors(), self._ended(connection):
-            # Not set_read_only(): on a pooled connection of the embedded database the session's state is not ours.
-            await self._begin(connection, "BEGIN READ ONLY")
-            yield connection
+        with self._guard("read"):
+            async with self._connection() as connection, self._errors(), self._ended(connection):
+                # Not set_read_only(): on a pooled connection of the embedded database the session's state is not ours.
+                await self._begin(connection, "BEGIN READ ONLY")
+                yield connection
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
@@ -180,6 +204,7 @@ class Database:
     async def _connection(self) -> AsyncIterator[AsyncConnection]:
         try:
             async with self._pool.connection() as connection:
+                self._in_use += 1
                 try:
                     yield connection
                 except Exception:
@@ -188,8 +213,12 @@ class Database:
                     # Cancelled in the middle of something, perhaps in pipeline mode: nobody may get it again. Its transaction ends with it.
                     await connection.close()
                     raise
+                finally:
+                    self._in_use -= 1
                 connection.used = monotonic()
         except PoolTimeout as error:
+            if self._in_use >= self._pool_size:
+                raise Busy("every connection to the database is in use", hint="ask less at a time, or for shorter time ranges") from error
             raise Unavailable("the database does not answer", hint="it is starting, stopping or out of connections") from error
 
     @asynccontextmanager

@@ -1,0 +1,1 @@
+"""Whether the stores that the program depends on can be asked: circuit breakers and readiness."""
