@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,6 +18,8 @@ from tidegauge.api.auth import BearerAuth
 from tidegauge.config import IngestSettings, LifecycleSettings, Settings
 from tidegauge.embedded import EmbeddedDatabase, running
 from tidegauge.errors import MigrationError, TidegaugeError
+from tidegauge.health.circuits import Circuit, CircuitLimits, Guard, unguarded
+from tidegauge.health.readiness import Readiness
 from tidegauge.ingest.ingestor import Ingestor
 from tidegauge.ingest.limits import TimeLimits
 from tidegauge.ingest.writer import SUSPECTS, Writer
@@ -26,7 +28,6 @@ from tidegauge.model.batch import Signal
 from tidegauge.otlp.decode import Decoder
 from tidegauge.receiver.http import OtlpHttp
 from tidegauge.receiver.http import refusal as otlp_refusal
-from tidegauge.serving.readiness import DatabaseReadiness
 from tidegauge.storage.postgres import validate
 from tidegauge.storage.postgres.applications import PostgresApplicationStore
 from tidegauge.storage.postgres.database import Database
@@ -116,14 +117,15 @@ async def assembled(
 
     """
     async with AsyncExitStack() as stack:
-        reading = opened(settings, location.owner_dsn, statement_timeout=settings.api.query_timeout)
+        circuits = {name: Circuit(name, circuit_limits(settings)) for name in dependencies(settings)}
+        reading = opened(settings, location.owner_dsn, statement_timeout=settings.api.query_timeout, guard=circuits["timescaledb"])
         database = await stack.enter_async_context(reading)
         await _check_revision(database)
         writer = await stack.enter_async_context(_writer(settings, location, now_ns))
         ingestor = Ingestor(Decoder(), writer, time_limits(settings.lifecycle, settings.ingest), now_ns)
         otlp = OtlpHttp(ingestor, settings.otlp.max_body_bytes)
 
-        readiness = DatabaseReadiness(database.ping)
+        readiness = Readiness({"timescaledb": database.ping})
 
         services = ApiServices(
             applications=PostgresApplicationStore(database),
@@ -133,6 +135,7 @@ async def assembled(
             rejections=PostgresRejectionStore(database),
             readiness=readiness,
             now_ns=now_ns,
+            circuits=lambda: [circuit.status() for circuit in circuits.values()],
         )
         guarded = BearerAuth(otlp, _secret(settings.api.token), otlp_refusal)
         if maintains:
@@ -228,6 +231,7 @@ def opened(
     pool_size: int | None = None,
     statement_timeout: timedelta | None = None,
     lock_timeout: timedelta | None = None,
+    guard: Guard = unguarded,
 ) -> Database:
     """A pool on ``dsn``, to be entered; what is not said is as in ``settings.database``."""
     return Database(
@@ -236,7 +240,20 @@ def opened(
         connect_timeout=settings.database.connect_timeout,
         statement_timeout=statement_timeout or settings.database.statement_timeout,
         lock_timeout=lock_timeout or settings.database.lock_timeout,
+        guard=guard,
     )
+
+
+def dependencies(settings: Settings) -> Sequence[str]:
+    """Names of what the program depends on, as these settings are; each has a circuit breaker in each process."""
+    chosen = {"elasticsearch": settings.logs.elasticsearch_url, "redis": settings.cache.redis_url}
+    return ["timescaledb", *(name for name, url in chosen.items() if url is not None)]
+
+
+def circuit_limits(settings: Settings) -> CircuitLimits:
+    """When a circuit opens and closes."""
+    chosen = settings.circuit_breaker
+    return CircuitLimits(chosen.failure_threshold, chosen.reset_timeout_ms / 1000, chosen.half_open_success_count)
 
 
 def time_limits(lifecycle: LifecycleSettings, ingest: IngestSettings) -> Mapping[Signal, TimeLimits]:

@@ -15,7 +15,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Refusal = Callable[[Unauthenticated, Scope], "tuple[str, bytes]"]
 
-HEALTH_PATHS = frozenset({"/api/health/live", "/api/health/ready"})
+HEALTH_PATHS = frozenset({"/api/health/live", "/api/health/ready", "/api/health/circuits"})
 
 
 class BearerAuth:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from tidegauge.health.circuits import CircuitStatus
 from tidegauge.storage.interface import ApplicationStore, LogStore, MetricStore, RejectionStore, TraceStore
 
 
@@ -15,6 +16,7 @@ class ApiServices:
     Attributes:
         readiness: dependency → "ok", or what is wrong with it.
         now_ns: nanoseconds since the Unix epoch.
+        circuits: circuit breakers of this process as they are.
 
     """
 
@@ -25,3 +27,4 @@ class ApiServices:
     rejections: RejectionStore
     readiness: Callable[[], Awaitable[Mapping[str, str]]]
     now_ns: Callable[[], int]
+    circuits: Callable[[], Sequence[CircuitStatus]] = tuple

@@ -11,6 +11,7 @@ from grpc_health.v1 import health_pb2  # type: ignore[import-untyped]
 from grpc_reflection.v1alpha import reflection, reflection_pb2  # type: ignore[import-untyped]
 
 from tidegauge.errors import Unauthenticated
+from tidegauge.health.readiness import serves
 from tidegauge.receiver.grpc_export import SERVICES, refuse
 from tidegauge.receiver.grpc_token import Token
 
@@ -80,7 +81,7 @@ class Health:
             clock = asyncio.get_running_loop().time
             if not self._stopping.is_set() and clock() >= self._known_until:
                 checks = await self._readiness()
-                self._state = _Status.SERVING if all(state == "ok" for state in checks.values()) else _Status.NOT_SERVING
+                self._state = _Status.SERVING if serves(checks) else _Status.NOT_SERVING
                 self._known_until = clock() + _KNOWN_SECONDS
         return int(_Status.NOT_SERVING if self._stopping.is_set() else self._state)
 

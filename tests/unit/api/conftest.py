@@ -77,7 +77,7 @@ class Stores:
     metric_list: Sequence[Metric] = ()
     series_list: Sequence[Series] = ()
     failure: Exception | None = None
-    checks: Mapping[str, str] = field(default_factory=lambda: {"database": "ok"})
+    checks: Mapping[str, str] = field(default_factory=lambda: {"timescaledb": "ok"})
     asked: Any = None
     selected: SeriesSelector | None = None
 

@@ -17,7 +17,7 @@ async def document(client: httpx.AsyncClient) -> Any:
 
 async def test_every_operation_says_what_it_does(document: Any) -> None:
     operations = [operation for path in document["paths"].values() for operation in path.values()]
-    assert len({operation["operationId"] for operation in operations}) == len(operations) == 12
+    assert len({operation["operationId"] for operation in operations}) == len(operations) >= 12
     tags = {tag["name"] for tag in document["tags"]}
     for operation in operations:
         assert operation["description"]

@@ -123,11 +123,3 @@ async def test_a_list_cut_short_says_so(stores: Stores) -> None:
     async with client_of(stores, max_page=1) as client:
         answer = (await client.get("/api/v1/metrics")).json()
     assert (len(answer["metrics"]), answer["truncated"]) == (1, True)
-
-
-async def test_not_ready_names_what_is_wrong(client: httpx.AsyncClient, stores: Stores) -> None:
-    stores.checks = {"database": "does not answer", "ingest": "ok"}
-    answer = await client.get("/api/health/ready")
-    assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
-    assert answer.json()["errors"] == [{"parameter": "database", "message": "does not answer"}]
-    assert (await client.get("/api/health/live")).json() == {"status": "ok"}

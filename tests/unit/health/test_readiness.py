@@ -1,11 +1,13 @@
-"""Whether the database answers."""
+"""Whether the stores answer."""
 
 from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from tidegauge.errors import Unavailable
-from tidegauge.serving.readiness import DatabaseReadiness
+from tidegauge.health.readiness import Readiness, serves
 
 
 class Hanging:
@@ -29,7 +31,7 @@ async def test_a_database_that_answers_is_ok() -> None:
     async def ping() -> None:
         await asyncio.sleep(0)
 
-    ready = DatabaseReadiness(ping)
+    ready = Readiness({"timescaledb": ping})
     assert [await ready(), await ready()] == [{"timescaledb": "ok"}] * 2
 
 
@@ -37,12 +39,12 @@ async def test_what_is_wrong_is_told() -> None:
     async def ping() -> None:
         raise Unavailable("the database is away")
 
-    assert "the database is away" in (await DatabaseReadiness(ping)())["timescaledb"]
+    assert "the database is away" in (await Readiness({"timescaledb": ping})())["timescaledb"]
 
 
 async def test_a_database_that_hangs_is_asked_once_and_nobody_waits_until_it_has_given_up() -> None:
     database = Hanging()
-    ready = DatabaseReadiness(database.ping, seconds=0.01)
+    ready = Readiness({"timescaledb": database.ping}, seconds=0.01)
     answers = await asyncio.gather(ready(), ready()) + [await ready()]
     assert answers == [{"timescaledb": "no answer within 0.01 s"}] * 3
     assert database.asked == 1
@@ -50,3 +52,29 @@ async def test_a_database_that_hangs_is_asked_once_and_nobody_waits_until_it_has
     assert await ready() == {"timescaledb": "no answer within 0.01 s"}
     assert await ready() == {"timescaledb": "ok"}
     assert database.asked == 2
+
+
+async def test_a_dependency_that_hangs_keeps_nobody_from_hearing_of_the_others() -> None:
+    async def ping() -> None:
+        await asyncio.sleep(0)
+
+    hanging = Hanging()
+    ready = Readiness({"timescaledb": hanging.ping, "elasticsearch": ping, "redis": ping}, seconds=0.01)
+    assert await ready() == {"timescaledb": "no answer within 0.01 s", "elasticsearch": "ok", "redis": "ok"}
+    hanging.released.set()
+
+
+@pytest.mark.parametrize(
+    ("checks", "expected"),
+    [
+        ({"timescaledb": "ok"}, True),
+        ({"timescaledb": "away"}, False),
+        ({"timescaledb": "away", "redis": "ok"}, False),
+        ({"timescaledb": "ok", "redis": "away"}, True),
+        ({"timescaledb": "away", "elasticsearch": "ok"}, True),
+        ({"timescaledb": "ok", "elasticsearch": "away"}, True),
+        ({"timescaledb": "away", "elasticsearch": "away", "redis": "ok"}, False),
+    ],
+)
+def test_requests_are_served_while_one_store_answers(checks: dict[str, str], expected: bool) -> None:
+    assert serves(checks) is expected
