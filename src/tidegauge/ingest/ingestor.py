@@ -29,16 +29,27 @@ _LARGE_BYTES = 4 << 20
 # What waits for a commit counts by its body, which is a fair measure while rows take no more than this many times as much.
 _ROWS_FACTOR = 4
 
+Read = Callable[[Decoder, bytes, Budget], Batch]
+"""May raise InvalidArgument and PayloadTooLarge."""
+
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A request as a receiver hands it over: decompressed body, and what it knows of it."""
+    """A request as a receiver hands it over: decompressed body, and what it knows of it.
+
+    Attributes:
+        read: makes the batch of a body that is no OTLP.
+        digest: what a resend is known by; None for the body's own, where that tells (a random one is no resend of anything).
+
+    """
 
     tenant_id: int
     signal: Signal
     endpoint: str
     encoding: Encoding
     body: bytes
+    read: Read | None = None
+    digest: UUID | None = None
 
 
 class Ingestor:
@@ -105,13 +116,16 @@ class Ingestor:
 
     def _prepare(self, received: Received, budget: Budget) -> IngestRequest:
         now_ns = self._now_ns()
-        batch = self._decoder.decode(received.signal, received.body, received.encoding, budget)
+        if received.read is None:
+            batch = self._decoder.decode(received.signal, received.body, received.encoding, budget)
+        else:
+            batch = received.read(self._decoder, received.body, budget)
         enforce(batch, self._limits[received.signal], now_ns)
         return IngestRequest(
             tenant_id=received.tenant_id,
             signal=received.signal,
             endpoint=received.endpoint,
-            digest=_digest(received.body) if _has_times(batch) else uuid4(),
+            digest=received.digest or (_digest(received.body) if _has_times(batch) else uuid4()),
             batch=batch,
             received_at_unix_nano=now_ns,
             bytes=len(received.body),
