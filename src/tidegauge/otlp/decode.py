@@ -40,10 +40,12 @@ _ITEMS: Mapping[type[Message], str] = {
 class Decoder:
     """Decodes requests and remembers the resources, scopes and series it has seen, within a budget of memory.
 
-    One for a process is enough; it may be used from several threads at once.
+    One for a process is enough; it may be used from several threads at once. It reads by the compiled part as far as that was built,
+    unless ``compiled`` is false; the columns are the same.
     """
 
-    def __init__(self, cache_bytes: int = 64 * 1024 * 1024) -> None:
+    def __init__(self, cache_bytes: int = 64 * 1024 * 1024, *, compiled: bool = True) -> None:
+        self._compiled = compiled
         self._resources = ResourceCache(cache_bytes // 8)
         self._scopes = ScopeCache(cache_bytes // 8)
         self._attributes = AttributeCache(cache_bytes // 8)
@@ -90,17 +92,13 @@ class Decoder:
         """The request, in parts where it is large."""
         if encoding is Encoding.JSON:
             request = self._json.read(type_, body, rejections)
-            yield Part(lean.FromString(request.SerializeToString()), partial(Checked, request))
+            yield Part(request.SerializeToString(), lean, partial(Checked, request), scanned=self._compiled)
             return
         for part in parts(body, levels, self._shapes[type_.DESCRIPTOR.full_name]):
             check = partial(_checked, type_, lean, part, rejections, len(body))
-            try:
-                found = Part(lean.FromString(part), check, (), Alone(type_, self._lean.raw, part) if len(part) <= 2 * PART_BYTES else None)
-            except DecodeError:
-                # Malformed, or not UTF-8 where the twin has strings.
-                checked = check()
-                found = Part(checked.twin, partial(Checked, checked.message), checked.sent)
-            del part, check  # it may be as large as the body
+            alone = Alone(type_, self._lean.raw, part) if len(part) <= 2 * PART_BYTES else None
+            found = Part(part, lean, check, alone, scanned=self._compiled)
+            del part, check, alone  # it may be as large as the body
             yield found
 
 

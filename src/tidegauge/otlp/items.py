@@ -45,22 +45,50 @@ class Alone:
         some.items.add().items.add().items.extend([items[place] for place in places])
         return self._request.FromString(some.SerializeToString())
 
+    def cut(self, ranges: Sequence[tuple[int, int]]) -> Any:
+        """Likewise, of items that have been found already: from which byte to which."""
+        some = self._twin()
+        some.items.add().items.add().items.extend([self._body[first:end] for first, end in ranges])
+        return self._request.FromString(some.SerializeToString())
+
 
 class Part:
     """A part of a request: its lean twin, and its official message, which has the same items at the same places.
 
-    The message is read only when it is asked for, and that is also what checks the part: whoever makes something of bytes in the twin
+    Both are read only when they are asked for. The message is also what checks the part: whoever makes something of bytes in the twin
     either finds out by itself that they are well-formed and their strings UTF-8, or asks for the message first.
+
+    ``body`` are the part's bytes for the compiled scan; None where the part is to be read by Python: for the decoder is told to, or since
+    the part has been repaired.
     """
 
-    __slots__ = ("_alone", "_check", "_message", "lean", "sent")
+    __slots__ = ("_alone", "_bytes", "_check", "_lean", "_message", "_twin", "body", "sent")
 
-    def __init__(self, lean: Any, check: Callable[[], Checked], sent: Sequence[bytes | None] = (), alone: Alone | None = None) -> None:
-        self.lean = lean
+    def __init__(self, body: bytes, twin: type[Any], check: Callable[[], Checked], alone: Alone | None = None, *, scanned: bool) -> None:
+        self.body = body if scanned else None
+        self.sent: Sequence[bytes | None] = ()
+        self._bytes = body
+        self._twin = twin
         self._alone = alone
-        self.sent = sent
         self._check = check
+        self._lean: Any = None
         self._message: Any = None
+
+    @property
+    def lean(self) -> Any:
+        """The twin.
+
+        Raises:
+            InvalidArgument: the part is malformed.
+
+        """
+        if self._lean is None:
+            try:
+                self._lean = self._twin.FromString(self._bytes)
+            except DecodeError:
+                # Malformed, or not UTF-8 where the twin has strings.
+                self._repair(self._check())
+        return self._lean
 
     def message(self) -> Any:
         """The official message.
@@ -71,11 +99,16 @@ class Part:
 
         """
         if self._message is None:
-            self._message, twin, sent = self._check()
-            if twin is not None:
-                self.lean, self.sent = twin, sent
+            checked = self._check()
+            if checked.twin is not None:
+                self._repair(checked)
                 raise Repaired
+            self._message = checked.message
         return self._message
+
+    def _repair(self, checked: Checked) -> None:
+        self._message, self._lean, self.sent = checked
+        self.body = None
 
     def some(self, outer: int, inner: int, places: Sequence[int]) -> Any:
         """The official message of some items of a list, without any other. Raises what :meth:`message` does.
@@ -89,6 +122,15 @@ class Part:
         except DecodeError:
             return None
 
+    def cut(self, ranges: Sequence[tuple[int, int]]) -> Any:
+        """Likewise, of items from which byte of ``body`` to which."""
+        if self._message is not None or self._alone is None:
+            return None
+        try:
+            return self._alone.cut(ranges)
+        except DecodeError:
+            return None
+
 
 def read_part(part: Part, batch: Any, budget: Budget, read: Callable[[Part], None]) -> None:
     """Let ``read`` add a part's rows to a batch of columns; once more from the start where the part had to be repaired."""
@@ -96,11 +138,16 @@ def read_part(part: Part, batch: Any, budget: Budget, read: Callable[[Part], Non
     try:
         read(part)
     except Repaired:
-        for column in fields(batch):
-            if column.name not in _NO_COLUMNS:
-                del getattr(batch, column.name)[rows:]
+        drop_rows(batch, rows)
         budget.used = used
         read(part)
+
+
+def drop_rows(batch: Any, first: int) -> None:
+    """Take back the rows of a batch of columns from one on; columns may be of different lengths."""
+    for column in fields(batch):
+        if column.name not in _NO_COLUMNS:
+            del getattr(batch, column.name)[first:]
 
 
 _NO_COLUMNS = frozenset({"resources", "scopes", "rejections"})

@@ -88,7 +88,10 @@ class Origins:
 
         Of resources with one identity the first stands for all.
         """
-        raw, schema_url = b"".join(lean.resource), lean.schema_url
+        return self.resource_of(b"".join(lean.resource), lean.schema_url, read)
+
+    def resource_of(self, raw: bytes, schema_url: str, read: Callable[[], Resource]) -> int:
+        """Likewise, of a resource's bytes."""
         entry = self._resource_cache.get((raw, schema_url))
         if entry is None:
             entry = resource_entry(read(), schema_url)
@@ -101,7 +104,10 @@ class Origins:
 
     def scope(self, lean: Any, read: Callable[[], InstrumentationScope]) -> int:
         """Index of the scope of a lean message, likewise."""
-        raw, schema_url = b"".join(lean.scope), lean.schema_url
+        return self.scope_of(b"".join(lean.scope), lean.schema_url, read)
+
+    def scope_of(self, raw: bytes, schema_url: str, read: Callable[[], InstrumentationScope]) -> int:
+        """Likewise, of a scope's bytes."""
         entry = self._scope_cache.get((raw, schema_url))
         if entry is None:
             entry = scope_entry(read(), schema_url)
