@@ -72,7 +72,7 @@ BEGIN
             ('analytics', 'service_durations_minutely', 'How long spans took, by minute, application and duration bucket.'),
             ('analytics', 'service_durations_hourly', 'How long spans took, by hour, application and duration bucket.'),
             ('analytics', 'service_durations_daily', 'How long spans took, by UTC day, application and duration bucket.'),
-            ('analytics', 'logs', 'Log records kept in this database. Full text: search @@ websearch_to_tsquery(''simple'', ''…'').')
+            ('analytics', 'logs', 'Log records kept in this database. Full text: search @@ websearch_to_tsquery(''simple'', ''…''), blanks for punctuation.')
         ),
 
         attribute (relation, name, text) AS (
