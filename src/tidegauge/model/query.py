@@ -123,6 +123,13 @@ CORRELATION_KEYS = ("correlation_id", "correlation.id", "x-correlation-id")
 SEARCHED_BYTES = 8191
 
 
+def searched_part(value: str) -> str:
+    """What of an attribute's value is compared: whole characters of its first :data:`SEARCHED_BYTES` bytes of UTF-8."""
+    if len(value) * 4 <= SEARCHED_BYTES:
+        return value
+    return value.encode(errors="replace")[:SEARCHED_BYTES].decode(errors="ignore")
+
+
 class LogField(Enum):
     """A field of log records whose most frequent values can be asked for; attributes go by their key."""
 

@@ -160,15 +160,22 @@ class LogStore(Protocol):
         ...
 
     async def top_values(self, tenant_id: int, wanted: LogFilter, field: LogField | str, limit: int) -> Sequence[TopValue]:
-        """The most frequent values of a field (a str is an attribute's key), most frequent first, then by value."""
+        """The most frequent values of a field (a str is an attribute's key), most frequent first, then by value (by code point).
+
+        Records without the field, or with an empty one, are not counted. A severity is OTLP's number in digits, 0 included; an
+        attribute's values are strings (their searched part), numbers and booleans as JSON has them, and no others.
+        """
         ...
 
     async def context(self, tenant_id: int, log_id: str, before: int, after: int, wanted: LogFilter | None = None) -> LogContext | None:
-        """A record with its neighbours in time, those of ``wanted`` alone where it is given; None where there is no such record."""
+        """A record with its neighbours in the order of records, those of ``wanted`` alone (and within its time) where it is given.
+
+        None where there is no such record. Raises InvalidArgument where ``log_id`` is none.
+        """
         ...
 
     async def delete_logs(self, tenant_id: int, wanted: LogFilter) -> int:
-        """Delete the records that match; how many there were."""
+        """Delete the records that match; how many there were. Not all at once: where it fails, a part of them may be gone."""
         ...
 
 
