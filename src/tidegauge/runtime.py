@@ -28,6 +28,8 @@ from tidegauge.model.batch import Signal
 from tidegauge.otlp.decode import Decoder
 from tidegauge.receiver.http import OtlpHttp
 from tidegauge.receiver.http import refusal as otlp_refusal
+from tidegauge.receiver.ways import Beside, LogWays, is_way, is_way_at_root
+from tidegauge.receiver.ways import refusal as way_refusal
 from tidegauge.storage.postgres import validate
 from tidegauge.storage.postgres.applications import PostgresApplicationStore
 from tidegauge.storage.postgres.database import Database
@@ -138,9 +140,11 @@ async def assembled(
             circuits=lambda: [circuit.status() for circuit in circuits.values()],
         )
         guarded = BearerAuth(otlp, _secret(settings.api.token), otlp_refusal)
+        ways = LogWays(ingestor, settings.otlp.max_body_bytes, _secret(settings.api.token), readiness)
         if maintains:
             await stack.enter_async_context(maintained(settings, location, lambda: writer.quiet_seconds))
-        yield Runtime(guarded, _OtlpBeside(create_app(services, settings.api), guarded), ingestor, writer, readiness)
+        api = Beside(_OtlpBeside(create_app(services, settings.api), guarded), ways, is_way)
+        yield Runtime(Beside(guarded, ways, is_way_at_root), api, ingestor, writer, readiness)
 
 
 @asynccontextmanager
@@ -271,7 +275,11 @@ def time_limits(lifecycle: LifecycleSettings, ingest: IngestSettings) -> Mapping
 
 def refusal(error: TidegaugeError, scope: Mapping[str, Any]) -> tuple[str, bytes]:
     """Media type and body of a refusal by whatever serves the requested path."""
-    return otlp_refusal(error, scope) if scope["path"].startswith("/v1/") else problems.refusal(error, scope)
+    if scope["path"].startswith("/v1/"):
+        return otlp_refusal(error, scope)
+    # The root is the receivers' page and the API's; to both a problem document says as much.
+    is_of_a_way = scope["path"] != "/" and is_way_at_root(scope["path"], scope["method"])
+    return way_refusal(error, scope) if is_of_a_way else problems.refusal(error, scope)
 
 
 class _OtlpBeside:
