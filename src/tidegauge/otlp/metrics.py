@@ -1,4 +1,7 @@
-"""Metrics (opentelemetry/proto/metrics/v1/metrics.proto) to a MetricBatch: which series a point belongs to. points.py does the points."""
+"""Metrics (opentelemetry/proto/metrics/v1/metrics.proto) to a MetricBatch: which series a point belongs to. points.py does the points.
+
+The compiled reader does it all where it was built, but for what is out of the ordinary.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
+from tidegauge import compiled
 from tidegauge.model.batch import MetadataEntry, MetricBatch
 from tidegauge.otlp.budget import SERIES_BYTES, Budget
 from tidegauge.otlp.items import Part, Repaired
@@ -20,15 +24,18 @@ from tidegauge.otlp.rejections import Rejections
 from tidegauge.otlp.series import MetricSeries, SeriesCache, SeriesTable
 from tidegauge.otlp.values import REPLACEMENT, JsonColumns
 
+_compiled = compiled.module("tidegauge.otlp._metrics")
 _TEMPORALITY = {0: "unspecified", 1: "delta", 2: "cumulative"}
 
 
 def decode_metrics(parts: Iterable[Part], origins: Origins, rejections: Rejections, budget: Budget, cache: SeriesCache) -> MetricBatch:
     """All points of all metrics of a request, which may come in parts."""
-    return _MetricDecoder(origins, rejections, budget, cache).decode(parts)
+    return MetricDecoder(origins, rejections, budget, cache).decode(parts)
 
 
-class _MetricDecoder:
+class MetricDecoder:
+    """Gathers the metrics of one request."""
+
     def __init__(self, origins: Origins, rejections: Rejections, budget: Budget, cache: SeriesCache) -> None:
         self._origins = origins
         self._batch = MetricBatch(origins.resources, origins.scopes)
@@ -39,12 +46,23 @@ class _MetricDecoder:
         self._metadata: dict[tuple[int, str, str, str], MetadataEntry] = {}
 
     def decode(self, parts: Iterable[Part]) -> MetricBatch:
+        """All points of all metrics."""
+        reader = self._reader()
         for part in parts:
-            self._part(_message(part), part.lean)
-        self._points.finish()
+            if part.body is None or reader is None or not reader.read(part, part.body):
+                self._part(_message(part), part.lean)
+        self._points.hand_over()
         self._batch.metadata = list(self._metadata.values())
         self._batch.rejections = self._rejections.listed()
         return self._batch
+
+    def _reader(self) -> Any:
+        """What is compiled of this decoder; None if it was not built."""
+        if _compiled is None:
+            return None
+        return _compiled.MetricReader(
+            self, self._origins, self._batch, self._rejections, self._budget, self._table, self._points, self._metadata
+        )
 
     def _part(self, message: ExportMetricsServiceRequest, lean: Any) -> None:
         for resource_metrics, lean_resource in zip(message.resource_metrics, lean.items, strict=True):
@@ -53,9 +71,10 @@ class _MetricDecoder:
             for scope_metrics, lean_scope in zip(resource_metrics.scope_metrics, lean_resource.items, strict=True):
                 scope = self._origins.scope(lean_scope, partial(getattr, scope_metrics, "scope"))
                 for metric, lean_metric in zip(scope_metrics.metrics, lean_scope.items, strict=True):
-                    self._metric(metric, lean_metric, resource, scope)
+                    self.metric(metric, lean_metric, resource, scope)
 
-    def _metric(self, metric: Metric, lean: Any, resource: int, scope: int) -> None:
+    def metric(self, metric: Metric, lean: Any, resource: int, scope: int) -> None:
+        """Add the points of a metric. Its twin is looked at only where they are stored."""
         kind = metric.WhichOneof("data")
         if kind is None:
             self._without_data(metric)
@@ -73,12 +92,12 @@ class _MetricDecoder:
         series = MetricSeries(self._table, resource, scope, (metric.name, kind, metric.unit, temporality, is_monotonic))
         before = len(self._batch.series)
         self._points.add(kind, points, getattr(lean, kind).items, series)
-        written, self._table.columns.written = self._table.columns.written, 0
-        self._budget.spend((len(self._batch.series) - before) * SERIES_BYTES + 2 * written)
+        self._budget.spend((len(self._batch.series) - before) * SERIES_BYTES + 2 * self._table.take_written())
         if metric.description or metric.metadata:
-            self._describe(metric, kind, resource)
+            self.describe(metric, kind, resource)
 
-    def _describe(self, metric: Metric, kind: str, resource: int) -> None:
+    def describe(self, metric: Metric, kind: str, resource: int) -> None:
+        """Keep what a metric is described as, of each the first."""
         key = (resource, metric.name, kind, metric.unit)
         if key not in self._metadata:
             description = metric.description.replace("\0", REPLACEMENT)

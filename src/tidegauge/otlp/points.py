@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.protobuf.message import Message
 from opentelemetry.proto.metrics.v1.metrics_pb2 import (
@@ -36,14 +36,14 @@ _EXACT = 2**53
 """Every integer up to here is a float."""
 _NO_VALUE = 1
 """DataPointFlags.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK"""
-_NUMBERS = ("series", "time_unix_nano", "start_time_unix_nano", "value", "value_int", "flags")
-_HISTOGRAMS = (
+NUMBERS = ("series", "time_unix_nano", "start_time_unix_nano", "value", "value_int", "flags")
+HISTOGRAMS = (
     *("series", "time_unix_nano", "start_time_unix_nano", "count", "sum", "min", "max", "bucket_counts", "flags"),
     *("scale", "zero_count", "zero_threshold", "positive_offset", "negative_offset", "negative_bucket_counts"),
 )
-_SUMMARIES = ("series", "time_unix_nano", "start_time_unix_nano", "count", "sum", "quantiles", "quantile_values", "flags")
+SUMMARIES = ("series", "time_unix_nano", "start_time_unix_nano", "count", "sum", "quantiles", "quantile_values", "flags")
 _EXEMPLARS = ("series", "time_unix_nano", "value", "value_int", "trace_id", "span_id", "filtered_attributes", "original")
-_NOT_EXPONENTIAL = (None,) * 6
+NOT_EXPONENTIAL = (None,) * 6
 _ROW_BYTES = {
     "gauge": NUMBER_BYTES,
     "sum": NUMBER_BYTES,
@@ -62,16 +62,22 @@ class _Refused(Exception):
         self.message = message
 
 
+class AsSent(NamedTuple):
+    """What is asked of a point's lean twin, where it was read without one."""
+
+    attributes: Sequence[bytes]
+
+
 class PointDecoder:
-    """Gathers the points of a batch."""
+    """Gathers the points of a batch: rows, which are handed over to its columns all at once."""
 
     def __init__(self, batch: MetricBatch, rejections: Rejections, budget: Budget) -> None:
         self._budget = budget
         self._batch = batch
         self._rejections = rejections
-        self._numbers: list[Row] = []
-        self._histograms: list[Row] = []
-        self._summaries: list[Row] = []
+        self.numbers: list[Row] = []
+        self.histograms: list[Row] = []
+        self.summaries: list[Row] = []
         self._exemplars: list[Row] = []
         self._columns = JsonColumns()
         self._by_kind: dict[str, Callable[[Any, Any, MetricSeries], None]] = {
@@ -87,21 +93,29 @@ class PointDecoder:
         self._budget.spend(len(points) * _ROW_BYTES[kind])
         self._by_kind[kind](points, lean, series)
 
-    def finish(self) -> None:
-        """Hand over all rows to the batch's columns."""
+    def add_odd(self, kind: str, point: Any, sent: AsSent, series: MetricSeries) -> None:
+        """One of the points of a metric, for which the budget is spent already."""
+        if kind in ("gauge", "sum"):
+            self._add_number([point], 0, sent, series)
+        else:
+            self._by_kind[kind]([point], [sent], series)
+
+    def hand_over(self) -> None:
+        """Add all rows to the batch's columns."""
         batch = self._batch
         for names, rows, target in (
-            (_NUMBERS, self._numbers, batch.numbers),
-            (_HISTOGRAMS, self._histograms, batch.histograms),
-            (_SUMMARIES, self._summaries, batch.summaries),
+            (NUMBERS, self.numbers, batch.numbers),
+            (HISTOGRAMS, self.histograms, batch.histograms),
+            (SUMMARIES, self.summaries, batch.summaries),
             (_EXEMPLARS, self._exemplars, batch.exemplars),
         ):
             for name, column in zip(names, zip(*rows, strict=True), strict=False):
-                setattr(target, name, list(column))
+                getattr(target, name).extend(column)
+            rows.clear()
 
     def _add_numbers(self, points: Sequence[NumberDataPoint], lean: Iterable[Any], series: MetricSeries) -> None:
         """The hot path: what is out of the ordinary is read from the point's message."""
-        add = self._numbers.append
+        add = self.numbers.append
         index_of = series.with_bounds(None).index
         cumulative = series.cumulative
         for place, point in enumerate(lean):
@@ -132,12 +146,12 @@ class PointDecoder:
             return
         value, value_int = (None, None) if kind is None or flags & _NO_VALUE else _value(getattr(point, kind))
         index = series.with_bounds(None).index(tuple(lean.attributes), points, place)
-        self._numbers.append((index, time, start or None, value, value_int, flags))
+        self.numbers.append((index, time, start or None, value, value_int, flags))
         if point.exemplars:
             self._add_exemplars(point.exemplars, index, time)
 
     def _add_histograms(self, points: Sequence[HistogramDataPoint], lean: Iterable[Any], series: MetricSeries) -> None:
-        add = self._histograms.append
+        add = self.histograms.append
         cumulative = series.cumulative
         for place, (point, twin) in enumerate(zip(points, lean, strict=True)):
             try:
@@ -154,14 +168,14 @@ class PointDecoder:
                 continue
             self._budget.spend(len(counts) * COUNT_BYTES)
             index = series.with_bounds(bounds.tobytes()).index(tuple(twin.attributes), points, place)
-            add((index, time, start, count, *_sum_min_max(point), counts or None, flags, *_NOT_EXPONENTIAL))
+            add((index, time, start, count, *_sum_min_max(point), counts or None, flags, *NOT_EXPONENTIAL))
             if point.exemplars:
                 self._add_exemplars(point.exemplars, index, time)
 
     def _add_exponential_histograms(
         self, points: Sequence[ExponentialHistogramDataPoint], lean: Iterable[Any], series: MetricSeries
     ) -> None:
-        add = self._histograms.append
+        add = self.histograms.append
         cumulative = series.cumulative
         index_of = series.with_bounds(None).index
         for place, (point, twin) in enumerate(zip(points, lean, strict=True)):
@@ -194,7 +208,7 @@ class PointDecoder:
             values = tuple([item.value for item in point.quantile_values])
             self._budget.spend(len(values) * QUANTILE_BYTES)
             index = index_of(tuple(twin.attributes), points, place)
-            self._summaries.append((index, time, start, count, point.sum, quantiles, values, flags))
+            self.summaries.append((index, time, start, count, point.sum, quantiles, values, flags))
 
     def _add_exemplars(self, exemplars: Collection[Exemplar], series: int, point_time: int) -> None:
         """An exemplar without a usable time stands at its point's; ``original`` tells."""

@@ -19,7 +19,8 @@ ContextKey = tuple[bytes, bytes, int, int, MetricKey, bytes | None]
 Known = tuple[bytes, SeriesEntry]
 """An entry and its identity as bytes."""
 Labels = bytes | tuple[bytes, ...]
-"""Labels as JSON, as a KeyValueList where JSON is not faithful, or as the KeyValue messages that were sent, in their order."""
+"""Labels as JSON, as a KeyValueList where JSON is not faithful, or as the KeyValue messages that were sent, in their order: as messages, or
+as the fields of a point that hold them, tags and all. Nothing is at once two of them, but for a KeyValueList, which may be the fields."""
 
 
 class SeriesCache:
@@ -52,28 +53,34 @@ class SeriesTable:
     """The series of one batch."""
 
     def __init__(self, cache: SeriesCache, batch: MetricBatch) -> None:
-        self._cache = cache
+        self.cache = cache
         self.columns = JsonColumns()
         self._batch = batch
-        self._indexes: dict[bytes, int] = {}
+        self.indexes: dict[bytes, int] = {}
+        """by identity"""
 
     def labels(self, resource: int, scope: int, metric: MetricKey, bounds: bytes | None) -> LabelTable:
         """The series of one metric of a resource and scope (indexes into the batch's lists) with these bounds (packed native floats)."""
         batch = self._batch
         context = (batch.resources[resource].identity.bytes, batch.scopes[scope].identity.bytes, resource, scope, metric, bounds)
-        return LabelTable(self, context, self._cache.known(context))
+        return LabelTable(self, context, self.cache.known(context))
 
     def index(self, known: Known) -> int:
         """Index of a series; of series with one identity the first stands for all."""
         series = self._batch.series
-        index = self._indexes.setdefault(known[0], len(series))
+        index = self.indexes.setdefault(known[0], len(series))
         if index == len(series):
             series.append(known[1])
         return index
 
+    def take_written(self) -> int:
+        """Bytes of all JSON made since it was asked for last."""
+        written, self.columns.written = self.columns.written, 0
+        return written
+
     def spend(self, size: int) -> None:
         """Account for what is kept of a series."""
-        self._cache.spend(size)
+        self.cache.spend(size)
 
     def entry(self, context: ContextKey, labels: bytes, pairs: Collection[KeyValue], original: bytes | None) -> Known:
         """A series met for the first time."""
@@ -90,7 +97,7 @@ class SeriesTable:
             bounds,
             model_pairs(pairs),
         )
-        self._cache.spend(1000 + 5 * len(labels) + 3 * len(original or b""))
+        self.cache.spend(1000 + 5 * len(labels) + 3 * len(original or b""))
         return identity.bytes, SeriesEntry(
             identity, resource, scope, name, type_, unit, temporality, is_monotonic, bounds, labels, original
         )
@@ -114,6 +121,12 @@ class LabelTable:
             known = self._known[raw] = self._canonical(points[place].attributes)
             self._table.spend(200 + sum(map(len, raw)) + 40 * len(raw))
         return self._table.index(known)
+
+    def add(self, fields: bytes, pairs: Collection[KeyValue]) -> Known:
+        """A series whose labels were not yet met as they stand in a point's fields."""
+        known = self._known[fields] = self._canonical(pairs)
+        self._table.spend(200 + len(fields))
+        return known
 
     def _canonical(self, pairs: Collection[KeyValue]) -> Known:
         """The series with these labels, whose order has no meaning."""
