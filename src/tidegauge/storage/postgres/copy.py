@@ -3,6 +3,8 @@
 Format: PostgreSQL documentation, COPY, "Binary Format"; values in the types' send/recv form. A buffer holds rows only; :func:`framed`
 adds header and trailer, so that the rows of many requests go out as one COPY. The column order is that of the statements in
 sql/queries/ingest.sql.
+
+What is compiled (``_rows.pyx``) writes the same bytes; ``compiled=False`` is for comparing the two.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from struct import Struct
 from typing import Any
 from uuid import UUID
 
+from tidegauge.compiled import module as compiled_module
 from tidegauge.model.batch import ExemplarColumns, HistogramColumns, LogBatch, NumberColumns, SpanBatch, SummaryColumns
 from tidegauge.storage.postgres.copy_values import (
     EPOCH_US,
@@ -38,6 +41,7 @@ from tidegauge.storage.postgres.copy_values import (
     us,
 )
 
+_rows = compiled_module("tidegauge.storage.postgres._rows")
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
 
@@ -90,12 +94,19 @@ def spans(
     resource_ids: Sequence[tuple[int, int]],
     scope_ids: Sequence[int],
     rollup_names: Sequence[str] | None = None,
+    *,
+    compiled: bool = True,
 ) -> bytes:
     """Rows of ``tidegauge.traces``.
 
     ``resource_ids`` holds (resource_id, application_id) and ``scope_ids`` the id for each of the batch's own entries; ``rollup_names`` the
     names that rollups know the spans by, where one differs from the span's own.
     """
+    if compiled and _rows is not None:
+        names = batch.name if rollup_names is None else list(rollup_names)
+        found: bytes | None = _rows.spans(batch, tenant_id, resource_ids, scope_ids, names)
+        if found is not None:
+            return found
     out: list[bytes] = []
     texts, codes = Texts(), _Codes()
     resource = scope = -1
@@ -167,8 +178,12 @@ def _span_tails(batch: SpanBatch, rollup_names: Sequence[str] | None) -> list[by
 _STATUS_ERROR = 2
 
 
-def trace_index(batch: SpanBatch, tenant_id: int, resource_ids: Sequence[tuple[int, int]]) -> bytes:
+def trace_index(batch: SpanBatch, tenant_id: int, resource_ids: Sequence[tuple[int, int]], *, compiled: bool = True) -> bytes:
     """Rows of ``tidegauge.trace_index``: what this batch knows of each of its traces."""
+    if compiled and _rows is not None:
+        found: bytes | None = _rows.trace_index(batch, tenant_id, resource_ids)
+        if found is not None:
+            return found
     # Of a trace: start, end, spans, errors, resources as bits, row of its root.
     traces: dict[bytes, list[int]] = {}
     find = traces.get
