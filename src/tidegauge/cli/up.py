@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -18,10 +19,12 @@ from tidegauge import config
 from tidegauge.cli.running import receiving
 from tidegauge.cli.terminal import progress, say, show_columns
 from tidegauge.cli.workers import Workers
-from tidegauge.config import ListenAddress, Settings
+from tidegauge.config import ListenAddress, LogFormat, Settings
 from tidegauge.runtime import Location, database_location, maintained
 from tidegauge.serving import Ending, Stop, Taken, leave, taken
 from tidegauge.storage.postgres import migrate
+from tidegauge.telemetry.logs import start_logging
+from tidegauge.telemetry.scrubbing import Scrubber, secrets_of
 
 Data = Annotated[Path | None, typer.Option("--data", help="folder of the embedded database", show_default="by the platform's convention")]
 ApiListen = Annotated[str | None, typer.Option("--api", metavar="HOST:PORT", help="query API", show_default="127.0.0.1:4320")]
@@ -32,6 +35,8 @@ WorkerCount = Annotated[
 ]
 Insecure = Annotated[bool, typer.Option("--insecure", help="serve a public address without TIDEGAUGE_API_TOKEN")]
 AsJson = Annotated[bool, typer.Option("--json", help="print where everything is as one JSON line")]
+
+_log = logging.getLogger(__name__)
 
 
 def up(
@@ -94,6 +99,7 @@ def _settings(data: Path | None, api: str | None, otlp: str | None, otlp_grpc: s
 
 
 def _until_stopped(settings: Settings, *, as_json: bool, migrates: bool) -> None:
+    start_logging(settings.telemetry, sys.stderr, Scrubber(secrets_of(settings)))
     if uvloop.run(_run(settings, as_json=as_json, migrates=migrates)):
         leave(0)
 
@@ -107,7 +113,10 @@ async def _run(settings: Settings, *, as_json: bool, migrates: bool) -> bool:
             workers.kill()
 
     def told(who: str) -> None:
-        say(f"\n{who}: committing what is acknowledged, then stopping")
+        if _logs_alone(settings):
+            _log.info("%s: committing what is acknowledged, then stopping", who)
+        else:
+            say(f"\n{who}: committing what is acknowledged, then stopping")
 
     stop = Stop(Ending(settings.serve.shutdown_timeout.total_seconds(), told, at_once))
     return await stop.run(_serve(settings, children, as_json=as_json, migrates=migrates))
@@ -116,13 +125,14 @@ async def _run(settings: Settings, *, as_json: bool, migrates: bool) -> bool:
 async def _serve(settings: Settings, children: list[Workers], *, as_json: bool, migrates: bool) -> None:
     for name, what in _not_yet(settings):
         say(f"{name} is set, but this version keeps {what}", "yellow")
+    report = _log.info if _logs_alone(settings) else progress
     with ExitStack() as addresses:
         otlp = addresses.enter_context(taken(settings.otlp.listen, "TIDEGAUGE_OTLP_LISTEN"))
         api = addresses.enter_context(taken(settings.api.listen, "TIDEGAUGE_API_LISTEN"))
         grpc = addresses.enter_context(taken(settings.otlp.grpc_listen, "TIDEGAUGE_OTLP_GRPC_LISTEN", shared=True))
-        async with database_location(settings, progress) as location:
+        async with database_location(settings, report) as location:
             if migrates:
-                await asyncio.to_thread(migrate.upgrade, location.owner_dsn, settings, progress)
+                await asyncio.to_thread(migrate.upgrade, location.owner_dsn, settings, report)
             async with _processes(settings, location, (otlp, api), grpc, children) as pids:
                 _announce(settings, location, {"otlp": otlp.listen, "api": api.listen, "grpc": grpc.listen}, pids, as_json=as_json)
                 await asyncio.Event().wait()
@@ -170,6 +180,9 @@ def _announce(
         sys.stdout.write(orjson.dumps(places | {"reader_dsn": location.reader_dsn, "workers": pids}).decode() + "\n")
         sys.stdout.flush()
         return
+    if _logs_alone(settings):
+        _log.info("ready", extra=places | {"workers": pids})
+        return
     say("Tidegauge is ready", "bold green")
     rows = [
         ("OTLP/HTTP", otlp, "OTEL_EXPORTER_OTLP_ENDPOINT of your applications"),
@@ -183,6 +196,11 @@ def _announce(
     if len(pids) > 1:
         rows.append(("Workers", str(len(pids)), "processes " + ", ".join(map(str, pids))))
     show_columns([*rows, ("Try it", "tidegauge simulate", "in a second shell")])
+
+
+def _logs_alone(settings: Settings) -> bool:
+    """Whether standard error is for machines, which read nothing but lines of the log: then what is for people is logged as well."""
+    return settings.telemetry.log_format is LogFormat.JSON
 
 
 def _reachable(address: ListenAddress) -> ListenAddress:

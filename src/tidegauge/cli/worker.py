@@ -19,28 +19,34 @@ import uvloop
 from pydantic import SecretStr
 
 from tidegauge.cli.running import receiving
-from tidegauge.cli.terminal import say
 from tidegauge.config import ListenAddress, Settings
 from tidegauge.errors import TidegaugeError
 from tidegauge.runtime import Location, Runtime
 from tidegauge.serving import Ending, HttpServer, Stop, leave
 from tidegauge.serving.handover import LET_GO, STOP, Inbox, report
+from tidegauge.telemetry.logs import start_logging
+from tidegauge.telemetry.scrubbing import Scrubber, secrets_of
 
 # Of a stop's time: a worker ends before its parent, which ends the database after that.
 SHARE = 0.8
 # Nobody restarts a database whose parent has died: there is no point in waiting for it.
 _ORPHAN_SECONDS = 10.0
 _QUIET_REPORT_SECONDS = 1.0
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a worker is told when it starts: by its standard input, since arguments and environments are seen by others."""
+    """What a worker is told when it starts: by its standard input, since arguments and environments are seen by others.
+
+    ``name`` is what it is called in logs and metrics; its successor, should it die, has it as well.
+    """
 
     settings: Settings
     location: Location
     grpc_listen: ListenAddress
     channel: int
+    name: str
 
     def encode(self) -> bytes:
         """A line of JSON."""
@@ -49,6 +55,7 @@ class Task:
             "location": asdict(self.location),
             "grpc_listen": str(self.grpc_listen),
             "channel": self.channel,
+            "name": self.name,
         }
         return orjson.dumps(content, default=_plain) + b"\n"
 
@@ -61,6 +68,7 @@ class Task:
             location=Location(**content["location"]),
             grpc_listen=ListenAddress.model_validate(content["grpc_listen"]),
             channel=content["channel"],
+            name=content["name"],
         )
 
 
@@ -107,7 +115,7 @@ class _Worker:
                 self._closed(byte, False)
             else:
                 await servers[byte].adopt(connection)
-        say(f"worker {os.getpid()}: its parent has died; committing what is acknowledged, then ending", "yellow")
+        _log.warning("the parent has died; committing what is acknowledged, then ending")
         self._stop.ask("parent", self._orphan_seconds)
 
     async def _report_quiet(self, runtime: Runtime) -> None:
@@ -121,11 +129,12 @@ class _Worker:
 
 def main() -> None:
     """The process: exits with 0 after an orderly end, with the error's exit code where it could not start."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     out = os.dup(sys.stdout.fileno())
     # What a library prints is for people.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     task = Task.decode(sys.stdin.buffer.readline())
+    scrubber = Scrubber([*secrets_of(task.settings), task.location.owner_dsn, task.location.reader_dsn or ""])
+    start_logging(task.settings.telemetry, sys.stderr, scrubber, process=task.name)
     try:
         uvloop.run(_Worker(task, out).run())
     except TidegaugeError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import os
 import signal
 import socket
@@ -20,7 +21,6 @@ from dataclasses import dataclass
 from typing import Self
 
 from tidegauge import errors
-from tidegauge.cli.terminal import say
 from tidegauge.cli.worker import SHARE, Task
 from tidegauge.config import ListenAddress, Settings
 from tidegauge.errors import TidegaugeError
@@ -33,6 +33,7 @@ _PAUSE_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
 _LONG_LIFE_SECONDS = 60.0
 _RETRY_SECONDS = 0.02
 _BALANCE_SECONDS = 1.0
+_log = logging.getLogger(__name__)
 _NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
@@ -77,7 +78,10 @@ class Workers:
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         self._first = [loop.create_future() for _ in range(self._settings.serve.workers)]
-        self._keepers = [asyncio.create_task(self._keep(first), name="worker") for first in self._first]
+        self._keepers = [
+            asyncio.create_task(self._keep(first, f"worker-{number}"), name=f"worker-{number}")
+            for number, first in enumerate(self._first, start=1)
+        ]
         try:
             await asyncio.gather(*self._first)
             listening = [taken.start_listening() for taken in self._http]
@@ -106,12 +110,12 @@ class Workers:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
-    async def _keep(self, first: asyncio.Future[None]) -> None:
+    async def _keep(self, first: asyncio.Future[None], name: str) -> None:
         """One worker, and its successors."""
         pauses = iter(_PAUSE_SECONDS)
         while not self._stopping.is_set():
             started_at = time.monotonic()
-            what = await self._live(first)
+            what = await self._live(first, name)
             if self._stopping.is_set():
                 return
             if not first.done():
@@ -120,19 +124,19 @@ class Workers:
             if time.monotonic() - started_at > _LONG_LIFE_SECONDS:
                 pauses = iter(_PAUSE_SECONDS)
             pause = next(pauses, _PAUSE_SECONDS[-1])
-            say(f"{what}; starting another in {pause:g} s", "yellow")
+            _log.warning("%s; starting another in %g s", what, pause)
             await asyncio.sleep(pause)
 
-    async def _live(self, first: asyncio.Future[None]) -> TidegaugeError:
+    async def _live(self, first: asyncio.Future[None], name: str) -> TidegaugeError:
         """A worker from its start to its end; returns how it ended."""
         try:
-            worker = await self._start()
+            worker = await self._start(name)
         except OSError as error:
             return TidegaugeError(f"a worker cannot be started: {error}")
         await self._follow(worker, first)
         return worker.failure or TidegaugeError(f"worker {worker.pid} {_ended(worker.process.returncode)}")
 
-    async def _start(self) -> _Worker:
+    async def _start(self, name: str) -> _Worker:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         with theirs:
@@ -144,7 +148,7 @@ class Workers:
                 # Ctrl-C in a terminal is for us.
                 start_new_session=True,
             )
-            task = Task(self._settings, self._location, self._grpc_listen, theirs.fileno())
+            task = Task(self._settings, self._location, self._grpc_listen, theirs.fileno(), name)
         worker = self._workers[process.pid] = _Worker(process, ours, quiet_since=time.monotonic())
         assert process.stdin is not None
         with suppress(ConnectionError):  # it died at once, which is seen soon
@@ -201,7 +205,7 @@ class Workers:
                 connection, _ = await loop.sock_accept(listening)
             except OSError as error:
                 if error.errno in _NO_ROOM:
-                    say(f"no connection can be accepted: {error.strerror}", "yellow")
+                    _log.warning("no connection can be accepted: %s", error.strerror)
                     await asyncio.sleep(1)
                 continue
             with connection:

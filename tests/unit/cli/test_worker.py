@@ -23,7 +23,7 @@ GIVEN = {
 def test_settings_and_location_arrive_as_they_were() -> None:
     settings = config.load(GIVEN, env_file=None)
     location = Location("postgresql://owner:secret@db/telemetry", None, embedded=False)
-    task = Task(settings, location, ListenAddress(host="::1", port=4317), 7)
+    task = Task(settings, location, ListenAddress(host="::1", port=4317), 7, "worker-1")
     line = task.encode()
     assert line.count(b"\n") == 1
     assert line.endswith(b"\n")
