@@ -28,6 +28,7 @@ from tidegauge.model.batch import Signal
 from tidegauge.otlp.decode import Decoder
 from tidegauge.receiver.http import OtlpHttp
 from tidegauge.receiver.http import refusal as otlp_refusal
+from tidegauge.receiver.routes import ingest_route
 from tidegauge.receiver.ways import Beside, LogWays, is_way, is_way_at_root
 from tidegauge.receiver.ways import refusal as way_refusal
 from tidegauge.storage.postgres import validate
@@ -39,6 +40,7 @@ from tidegauge.storage.postgres.maintenance import PostgresMaintenance
 from tidegauge.storage.postgres.metrics import PostgresMetricStore
 from tidegauge.storage.postgres.rejections import PostgresRejectionStore
 from tidegauge.storage.postgres.traces import PostgresTraceStore
+from tidegauge.telemetry.requests import Observed
 
 Report = Callable[[str], None]
 _QUIET_SECONDS = 3.0
@@ -144,7 +146,8 @@ async def assembled(
         if maintains:
             await stack.enter_async_context(maintained(settings, location, lambda: writer.quiet_seconds))
         api = Beside(_OtlpBeside(create_app(services, settings.api), guarded), ways, is_way)
-        yield Runtime(Beside(guarded, ways, is_way_at_root), api, ingestor, writer, readiness)
+        receivers = Observed(Beside(guarded, ways, is_way_at_root), None, None, ingest_route)
+        yield Runtime(receivers, Observed(api, None, None, ingest_route), ingestor, writer, readiness)
 
 
 @asynccontextmanager

@@ -17,8 +17,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-ROUTE = "tidegauge.route"
-"""Where an application without a router says in its scope which route a request took; a template, of which there are few."""
+_ROUTE = "tidegauge.route"
 UNMATCHED = "unmatched"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
 # Asked for again and again by machines: of no interest to anybody.
@@ -61,25 +60,30 @@ class Observed:
         app: the application.
         numbers: counts them; None: nobody does.
         spans: makes spans of them; None: nobody does.
-        is_ingest: whether a path takes telemetry in. Such a request has no line in the log and no span of its own, and ids only where it
-            names them: there are thousands a second, and a span of each would be telemetry about telemetry.
+        ingest_route: which way in a path and method are, None where they are none. Such a request has no line in the log and no span of
+            its own, and ids only where it names them: there are thousands a second, and a span of each would be telemetry about telemetry.
 
     """
 
     def __init__(
-        self, app: App, numbers: HttpNumbers | None, spans: RequestSpans | None = None, is_ingest: Callable[[str], bool] = lambda _: False
+        self,
+        app: App,
+        numbers: HttpNumbers | None,
+        spans: RequestSpans | None = None,
+        ingest_route: Callable[[str, str], str | None] = lambda *_: None,
     ) -> None:
         self._app = app
         self._numbers = numbers
         self._spans = spans
-        self._is_ingest = is_ingest
+        self._ingest_route = ingest_route
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if self._is_ingest(scope["path"]):
+        if (route := self._ingest_route(scope["path"], scope["method"])) is not None:
+            scope[_ROUTE] = route
             found = correlation.of_headers(scope["headers"]) if correlation.given(scope["headers"]) else None
             answer = _Answer(send, found)
             with nullcontext() if found is None else correlation.correlated(found):
@@ -164,7 +168,7 @@ def _facts(scope: Scope, answer: _Answer) -> dict[str, object]:
 
 def _route(scope: Scope) -> str:
     """The template of the path; one name for all that are none, however many a scanner tries."""
-    found = scope.get(ROUTE) or getattr(scope.get("route"), "path", None)
+    found = scope.get(_ROUTE) or getattr(scope.get("route"), "path", None)
     return found if isinstance(found, str) else UNMATCHED
 
 

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 
 from tidegauge import correlation
-from tidegauge.telemetry.requests import ROUTE, Observed
+from tidegauge.telemetry.requests import Observed
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
@@ -57,7 +57,6 @@ def application() -> FastAPI:
 
 async def otlp(scope: Any, _receive: Any, send: Any) -> None:
     """An ingest endpoint without a router."""
-    scope[ROUTE] = "/v1/traces"
     headers = [(b"x-seen", correlation.outgoing().get("x-request-id", "none").encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": b"ok"})
@@ -75,7 +74,7 @@ def client(numbers: Numbers) -> httpx.AsyncClient:
     async def both(scope: Any, receive: Any, send: Any) -> None:
         await (otlp if scope["path"].startswith("/v1/") else api)(scope, receive, send)
 
-    app = Observed(both, numbers, is_ingest=lambda path: path.startswith("/v1/"))
+    app = Observed(both, numbers, ingest_route=lambda path, _: "/v1/traces" if path == "/v1/traces" else None)
     return httpx.AsyncClient(transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://t")
 
 
