@@ -6,7 +6,8 @@ A file of named queries holds any number of::
     -- What it returns, in a line or more.
     SELECT ...
 
-Parameters are psycopg's: ``%(name)s``.
+Parameters are psycopg's: ``%(name)s``. What several queries share stands once, under ``-- fragment: wanted`` in place of a name, and in
+each of them a line ``-- include: wanted``.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from types import MappingProxyType
 from typing import LiteralString
 
 _PACKAGE = Path(__file__).resolve().parent.parent
-_NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
+_NAME = re.compile(r"^-- (name|fragment): (\w+)\s*$", re.MULTILINE)
+_INCLUDE = re.compile(r"^ *-- include: (\w+)$", re.MULTILINE)
 
 
 def folder(name: str) -> Path:
@@ -44,16 +46,25 @@ def queries(topic: str) -> Mapping[str, LiteralString]:
     """Name → text of the queries in ``sql/queries/<topic>.sql``.
 
     Raises:
-        ValueError: a name stands twice, or text stands before the first name.
+        ValueError: a name stands twice, a fragment is not there, or text stands before the first name.
 
     """
     text = script(f"queries/{topic}.sql")
     parts = _NAME.split(text)
     if parts[0].strip() and not all(line.startswith("--") or not line.strip() for line in parts[0].splitlines()):
         raise ValueError(f"sql/queries/{topic}.sql: a statement stands before the first '-- name:'")
-    found: dict[str, LiteralString] = {}
-    for name, body in zip(parts[1::2], parts[2::2], strict=True):
-        if name in found:
+    found: dict[str, dict[str, LiteralString]] = {"name": {}, "fragment": {}}
+    for kind, name, body in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
+        if name in found[kind]:
             raise ValueError(f"sql/queries/{topic}.sql: {name} is defined twice")
-        found[name] = body.strip()
-    return MappingProxyType(found)
+        found[kind][name] = _included(body, found["fragment"], topic)
+    return MappingProxyType(found["name"])
+
+
+def _included(body: LiteralString, fragments: Mapping[str, LiteralString], topic: str) -> LiteralString:
+    parts = _INCLUDE.split(body)
+    for place in range(1, len(parts), 2):
+        if parts[place] not in fragments:
+            raise ValueError(f"sql/queries/{topic}.sql: the fragment {parts[place]} does not stand before what includes it")
+        parts[place] = fragments[parts[place]]
+    return "".join(parts).strip()

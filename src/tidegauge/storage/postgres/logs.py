@@ -2,83 +2,165 @@
 
 from __future__ import annotations
 
-import struct
-from uuid import UUID
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import groupby
 
-from tidegauge.errors import InvalidArgument
-from tidegauge.model.query import Cursor, LogFilter
-from tidegauge.model.records import StoredLog, StoredResource, StoredScope
+from psycopg import AsyncConnection
+
+from tidegauge.model.query import Cursor, LogField, LogFilter, Order, TimeRange
+from tidegauge.model.records import LogContext, LogCount, StoredLog, StoredResource, StoredScope, TopValue
 from tidegauge.storage import sqlfiles
 from tidegauge.storage.interface import Page
 from tidegauge.storage.postgres.database import Database
-from tidegauge.storage.postgres.reading import (
-    Row,
-    attribute_conditions,
-    resources,
-    rows,
-    scopes,
-    span_hex,
-    span_number,
-    timestamp,
-    trace_hex,
-)
+from tidegauge.storage.postgres.log_parameters import LogKey, conditions, cursor_of, may_match, page
+from tidegauge.storage.postgres.reading import LAST_TIMESTAMP, Row, resources, rows, scopes, span_hex, timestamp, trace_hex
 
-_TIE = struct.Struct(">16si")
 # tidegauge.logs.time_source: where the column timestamp comes from.
 _FROM_TIME = 0
+_ALWAYS = TimeRange(0, (1 << 63) - 1)
+# Of a deletion, in one transaction: the embedded database does nothing else for as long.
+_DELETED_AT_ONCE = timedelta(hours=1)
 
 
 class PostgresLogStore:
-    """``LogStore`` on ``tidegauge.logs``."""
+    """``LogStore`` on ``tidegauge.logs``.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        database: where it is.
+        once_from_ns: from when on no record can stand twice, for a resend is recognised; without it every record is looked at for that.
+
+    """
+
+    def __init__(self, database: Database, once_from_ns: Callable[[], int] | None = None) -> None:
         self._database = database
+        self._once_from_ns = once_from_ns
         self._sql = sqlfiles.queries("logs")
         self._dictionaries = sqlfiles.queries("applications")
 
-    async def find_logs(self, tenant_id: int, wanted: LogFilter, limit: int, after: Cursor | None) -> Page[StoredLog]:
+    async def find_logs(
+        self, tenant_id: int, wanted: LogFilter, limit: int, after: Cursor | None, order: Order = Order.NEWEST_FIRST
+    ) -> Page[StoredLog]:
         """See ``LogStore``. A cursor's tie is the request's digest and the record's place in it."""
-        statement = self._sql["find_logs" if wanted.service is None else "find_service_logs"]
-        parameters = _parameters(tenant_id, wanted, limit, after)
+        page(wanted, after, order)
         async with self._database.reading() as connection:
-            found = await rows(connection, statement, parameters)
-            by_resource = await resources(connection, self._dictionaries["resources"], {row["resource_id"] for row in found})
-            by_scope = await scopes(connection, self._dictionaries["scopes"], {row["scope_id"] for row in found})
-        page = [_log(row, by_resource[row["resource_id"]], by_scope[row["scope_id"]]) for row in found[:limit]]
-        if len(found) <= limit:
-            return Page(page, None)
-        last = found[limit - 1]
-        return Page(page, Cursor(page[-1].timestamp_unix_nano, _TIE.pack(last["request_digest"].bytes, last["ordinal"])))
+            return await self._page(connection, tenant_id, wanted, limit, after, order)
+
+    async def log(self, tenant_id: int, log_id: str) -> StoredLog | None:
+        """See ``LogStore``."""
+        key = LogKey.parse(log_id)
+        async with self._database.reading() as connection:
+            return await self._one(connection, tenant_id, key)
+
+    async def count_logs(self, tenant_id: int, wanted: LogFilter, step_ns: int) -> Sequence[LogCount]:
+        """See ``LogStore``; a step is of whole microseconds."""
+        found = await self._grouped("count_logs", tenant_id, wanted, {"step": timedelta(microseconds=step_ns // 1000)})
+        return [LogCount(row["step_us"] * 1000, row["severity_number"], row["count"]) for row in found]
+
+    async def top_values(self, tenant_id: int, wanted: LogFilter, field: LogField | str, limit: int) -> Sequence[TopValue]:
+        """See ``LogStore``."""
+        name, key = (field.value, None) if isinstance(field, LogField) else (None, field)
+        found = await self._grouped("top_values", tenant_id, wanted, {"field": name, "key": key, "limit": limit})
+        return [TopValue(row["value"], row["count"]) for row in found]
+
+    async def context(self, tenant_id: int, log_id: str, before: int, after: int, wanted: LogFilter | None = None) -> LogContext | None:
+        """See ``LogStore``."""
+        key = LogKey.parse(log_id)
+        around = wanted or LogFilter(_ALWAYS)
+        async with self._database.reading() as connection:
+            record = await self._one(connection, tenant_id, key)
+            if record is None:
+                return None
+            place = cursor_of(record)
+            older, newer = [
+                (await self._page(connection, tenant_id, around, size, place, order)).rows if size else ()
+                for size, order in ((before, Order.NEWEST_FIRST), (after, Order.OLDEST_FIRST))
+            ]
+        return LogContext(tuple(reversed(older)), record, tuple(newer))
+
+    async def delete_logs(self, tenant_id: int, wanted: LogFilter) -> int:
+        """See ``LogStore``. Also what is in the columnstore; an hour in a transaction."""
+        if not may_match(wanted):
+            return 0
+        parameters = conditions(tenant_id, wanted)
+        async with self._database.reading() as connection:
+            applications = await self._applications(connection, parameters)
+            chunks = await rows(connection, self._sql["log_chunks"], parameters)
+        deleted = 0
+        for start, end in _slices(wanted.time, [(row["range_start"], row["range_end"]) for row in chunks]):
+            async with self._database.writing() as connection:
+                await connection.execute(self._sql["delete_without_limit"])
+                within = {**parameters, "applications": applications, "start": start, "end": end}
+                (row,) = await rows(connection, self._sql["delete_logs"], within)
+            deleted += row["count"]
+        return deleted
+
+    async def _page(
+        self, connection: AsyncConnection, tenant_id: int, wanted: LogFilter, limit: int, after: Cursor | None, order: Order
+    ) -> Page[StoredLog]:
+        if not may_match(wanted):
+            return Page((), None)
+        base = conditions(tenant_id, wanted)
+        applications = await self._applications(connection, base)
+        if applications == []:
+            return Page((), None)
+        statement = self._sql[f"find_{'logs' if applications is None else 'service_logs'}_{order.value}"]
+        found: list[StoredLog] = []
+        while len(found) <= limit:
+            # More than one turn only where records stand twice.
+            narrowed, place = page(wanted, after, order)
+            asked = limit + 1 - len(found)
+            read = await rows(
+                connection,
+                statement,
+                {**conditions(tenant_id, narrowed), **place, "applications": applications, "limit": asked},
+            )
+            found += await self._records(connection, [next(same) for _, same in groupby(read, _key)])
+            if len(read) < asked:
+                break
+            after = cursor_of(found[-1])
+        return Page(found[:limit], cursor_of(found[limit - 1]) if len(found) > limit else None)
+
+    async def _one(self, connection: AsyncConnection, tenant_id: int, key: LogKey) -> StoredLog | None:
+        parameters = {"tenant_id": tenant_id, "digest": key.digest, "ordinal": key.ordinal}
+        found = await self._records(connection, await rows(connection, self._sql["log"], parameters))
+        return found[0] if found else None
+
+    async def _grouped(self, name: str, tenant_id: int, wanted: LogFilter, more: Mapping[str, object]) -> Sequence[Row]:
+        if not may_match(wanted):
+            return ()
+        parameters = {**conditions(tenant_id, wanted), "once_from": self._once_from()}
+        async with self._database.reading() as connection:
+            applications = await self._applications(connection, parameters)
+            return await rows(connection, self._sql[name], {**parameters, "applications": applications, **more})
+
+    def _once_from(self) -> datetime:
+        return LAST_TIMESTAMP if self._once_from_ns is None else timestamp(self._once_from_ns())
+
+    async def _applications(self, connection: AsyncConnection, parameters: Mapping[str, object]) -> list[int] | None:
+        """Ids of the applications of the service asked for; None for all."""
+        if parameters["service"] is None:
+            return None
+        return [row["application_id"] for row in await rows(connection, self._sql["applications_named"], parameters)]
+
+    async def _records(self, connection: AsyncConnection, found: Sequence[Row]) -> list[StoredLog]:
+        by_resource = await resources(connection, self._dictionaries["resources"], {row["resource_id"] for row in found})
+        by_scope = await scopes(connection, self._dictionaries["scopes"], {row["scope_id"] for row in found})
+        return [_log(row, by_resource[row["resource_id"]], by_scope[row["scope_id"]]) for row in found]
 
 
-def _parameters(tenant_id: int, wanted: LogFilter, limit: int, after: Cursor | None) -> dict[str, object]:
-    before: dict[str, object] = {"before": None, "before_ns": None, "before_digest": None, "before_ordinal": None}
-    end_ns = wanted.time.end_ns
-    if after is not None:
-        if len(after.tie) != _TIE.size:
-            raise InvalidArgument("cursor is not one of this search", parameter="cursor")
-        digest, ordinal = _TIE.unpack(after.tie)
-        before = {
-            "before": timestamp(after.time_ns),
-            "before_ns": after.time_ns % 1000,
-            "before_digest": UUID(bytes=digest),
-            "before_ordinal": ordinal,
-        }
-        end_ns = min(end_ns, after.time_ns + 1000)
-    return {
-        "tenant_id": tenant_id,
-        "start": timestamp(wanted.time.start_ns),
-        "end": timestamp(end_ns, up=True),
-        "text": wanted.text,
-        "min_severity": wanted.min_severity,
-        "max_severity": wanted.max_severity,
-        "service": wanted.service,
-        "trace_id": None if wanted.trace_id is None else UUID(wanted.trace_id),
-        "span_id": None if wanted.span_id is None else span_number(wanted.span_id),
-        "limit": limit + 1,
-        **before,
-        **attribute_conditions(wanted.attributes),
-    }
+def _key(row: Row) -> tuple[object, ...]:
+    return row["timestamp_us"], row["timestamp_ns"], row["request_digest"], row["ordinal"]
+
+
+def _slices(time: TimeRange, chunks: Sequence[tuple[datetime, datetime]]) -> Iterator[tuple[datetime, datetime]]:
+    """The parts of chunks that lie in a range, in short pieces."""
+    first, last = timestamp(time.start_ns), timestamp(time.end_ns, up=True)
+    for chunk_start, chunk_end in chunks:
+        start, end = max(first, chunk_start), min(last, chunk_end)
+        while start < end:
+            yield start, min(end, start + _DELETED_AT_ONCE)
+            start += _DELETED_AT_ONCE
 
 
 def _log(row: Row, resource: StoredResource, scope: StoredScope) -> StoredLog:
