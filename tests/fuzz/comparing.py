@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from tests.decoders import Decoder
 from tests.fuzz.cases import Case
 from tests.property.comparing import check
 from tidegauge.errors import PayloadTooLarge
-from tidegauge.otlp.decode import Decoder
 from tidegauge.otlp.encoding import Encoding
 
 ENCODINGS = {b"application/x-protobuf": Encoding.PROTOBUF, b"application/json": Encoding.JSON}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.decoders import Decoder
 from tests.reference import batches
 from tests.reference.items import Expected
 from tests.reference.requests import Unreadable, from_json, from_protobuf
 from tidegauge.errors import InvalidArgument
 from tidegauge.model.batch import MetricBatch, Signal
-from tidegauge.otlp.decode import Decoder
 from tidegauge.otlp.encoding import Encoding
 
 SIGNALS = {"traces": Signal.TRACES, "metrics": Signal.METRICS, "logs": Signal.LOGS}

@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.decoders import Decoder
 from tests.property.profile import FEWER
 from tests.property.strategies import NOW, requests
 from tests.property.wire import Writer, oddities, seeds
@@ -17,7 +18,6 @@ from tests.reference import batches, copyformat
 from tests.reference.copyformat import array, float8, jsonb, text, timestamptz, whole
 from tests.reference.requests import Expected, from_protobuf
 from tidegauge.model.batch import Signal
-from tidegauge.otlp.decode import Decoder
 from tidegauge.otlp.encoding import Encoding
 from tidegauge.storage.postgres import copy
 
@@ -100,7 +100,12 @@ def test_spans(request: Message, seed: int, odd: frozenset[str], guarded: bool) 
         names = {"name": shown, "full_name": None if shown == name else name}
         wanted.append({**times, **names, **from_resource(row, ids)})
     rollup_names = [rollup_name(as_text(name)) for name in batch.name] if guarded else None
-    stream = copy.framed([copy.spans(batch, TENANT, ids.resources, ids.scopes, rollup_names)])
+    rows = copy.spans(batch, TENANT, ids.resources, ids.scopes, rollup_names)
+    assert rows == copy.spans(batch, TENANT, ids.resources, ids.scopes, rollup_names, compiled=False)
+    # Applications of several resources, in another order than theirs.
+    applications = [(resource_id, -resource_id // 2) for resource_id, _ in ids.resources]
+    assert copy.trace_index(batch, TENANT, applications) == copy.trace_index(batch, TENANT, applications, compiled=False)
+    stream = copy.framed([rows])
     same("traces", copyformat.read_rows("traces", stream, ITEMS), wanted)
 
 

@@ -10,13 +10,13 @@ from google.protobuf.message import Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.decoders import Decoder
 from tests.property.comparing import SIGNALS, check
 from tests.property.json_text import JsonWriter
 from tests.property.profile import FEWER, USUAL
 from tests.property.strategies import requests
 from tests.property.wire import Writer, all_oddities, oddities, seeds
 from tests.reference.requests import LISTS, REQUESTS
-from tidegauge.otlp.decode import Decoder
 from tidegauge.otlp.encoding import Encoding
 
 pytestmark = [pytest.mark.parametrize("signal", SIGNALS), pytest.mark.filterwarnings("ignore:Generating overly large repr")]

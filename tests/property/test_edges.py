@@ -12,11 +12,11 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Gauge, Metric, NumberDataPoint, Sum
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
+from tests.decoders import Decoder
 from tests.property.comparing import check
 from tests.property.strategies import NOW
 from tests.property.wire import Writer
 from tests.reference.requests import REQUESTS
-from tidegauge.otlp.decode import Decoder
 
 
 def field(number: int, content: bytes) -> bytes:

@@ -14,11 +14,12 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
+from tests.decoders import Decoder
 from tests.unit.otlp import strategies
 from tests.unit.otlp.test_wire import NOW, SPAN, field
 from tidegauge.errors import InvalidArgument
 from tidegauge.model.batch import Signal, SpanBatch
-from tidegauge.otlp.decode import Decoder, Encoding
+from tidegauge.otlp.encoding import Encoding
 from tidegauge.otlp.utf8 import Repair
 
 WARM = Decoder()

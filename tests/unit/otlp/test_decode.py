@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
+from tests.decoders import Decoder
 from tests.unit.otlp import reference, strategies
 from tidegauge.model.batch import Batch, LogBatch, MetricBatch, Signal, SpanBatch
-from tidegauge.otlp.decode import Decoder, Encoding
+from tidegauge.otlp.encoding import Encoding
 
 THOROUGH = settings(max_examples=100, deadline=None, database=None)
 DECODER = Decoder()

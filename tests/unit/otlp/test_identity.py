@@ -12,9 +12,10 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, Entit
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint, Sum
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
+from tests.decoders import Decoder
 from tests.unit.otlp import strategies
 from tidegauge.model.batch import MetricBatch, Signal
-from tidegauge.otlp.decode import Decoder, Encoding
+from tidegauge.otlp.encoding import Encoding
 from tidegauge.otlp.origins import resource_entry, scope_entry
 
 SCHEMA = "https://opentelemetry.io/schemas/1.40.0"

@@ -6,9 +6,10 @@ import json
 
 import pytest
 
+from tests.decoders import Decoder
 from tidegauge.errors import InvalidArgument
 from tidegauge.model.batch import Signal, SpanBatch
-from tidegauge.otlp.decode import Decoder, Encoding
+from tidegauge.otlp.encoding import Encoding
 
 SPANS = (
     b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": "0102030405060708090a0b0c0d0e0fab", "spanId": "0102030405060708",'

@@ -19,10 +19,11 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric, NumberDataPoint
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from tests.decoders import Decoder
 from tidegauge.errors import InvalidArgument
 from tidegauge.model.batch import LogBatch, MetricBatch, Signal, SpanBatch
 from tidegauge.otlp.cache import BoundedCache
-from tidegauge.otlp.decode import Decoder, Encoding
+from tidegauge.otlp.encoding import Encoding
 from tidegauge.otlp.series import SeriesCache
 
 NOW = 1_760_000_000_000_000_000

@@ -14,12 +14,13 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import Exemplar
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from tests.decoders import Decoder
 from tests.unit.otlp import reference, strategies
 from tests.unit.otlp.reference import canonical, model, model_pairs, through_jsonb
 from tidegauge.model.batch import LogBatch, Signal, SpanBatch
 from tidegauge.model.records import EntityRef
 from tidegauge.otlp import restore
-from tidegauge.otlp.decode import Decoder, Encoding
+from tidegauge.otlp.encoding import Encoding
 from tidegauge.otlp.origins import resource_entry, scope_entry
 
 QUICK = settings(max_examples=80, deadline=None, database=None)

@@ -9,12 +9,13 @@ from opentelemetry.proto.common.v1.common_pb2 import EntityRef
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 
+from tests.decoders import Decoder
 from tests.unit.otlp.test_wire import NOW, SPAN, field
 from tidegauge.errors import InvalidArgument
 from tidegauge.model.attributes import KeyValues
 from tidegauge.model.batch import LogBatch, MetricBatch, Signal, SpanBatch
 from tidegauge.otlp import wire
-from tidegauge.otlp.decode import Decoder, Encoding
+from tidegauge.otlp.encoding import Encoding
 from tidegauge.otlp.restore import restore_log, restore_span
 
 BAD, SHOWN = b"caf\xe9", "caf\ufffd"

@@ -16,12 +16,13 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from tests.decoders import Decoder
 from tests.unit.otlp import strategies
 from tidegauge.errors import InvalidArgument, PayloadTooLarge
 from tidegauge.model.batch import MetricBatch, Signal, SpanBatch
 from tidegauge.otlp import wire
 from tidegauge.otlp.budget import Budget
-from tidegauge.otlp.decode import Decoder, Encoding
+from tidegauge.otlp.encoding import Encoding
 
 NOW = 1_760_000_000_000_000_000
 DECODER = Decoder()

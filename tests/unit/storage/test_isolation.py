@@ -7,9 +7,9 @@ import uuid
 
 import pytest
 
+from tests.decoders import Decoder
 from tidegauge.errors import Unavailable
 from tidegauge.model.batch import Signal
-from tidegauge.otlp.decode import Decoder
 from tidegauge.otlp.encoding import Encoding
 from tidegauge.storage.interface import IngestRequest
 from tidegauge.storage.postgres.isolation import Isolation
