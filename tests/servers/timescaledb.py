@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import subprocess
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from tests.servers.choosing import docker_runs
 from tidegauge.config import EmbeddedSettings
 from tidegauge.embedded import EmbeddedDatabase
 
@@ -39,14 +38,6 @@ def choice() -> str:
     if os.environ.get(URL_VARIABLE):
         return "url"
     return "container" if docker_runs() else "embedded"
-
-
-def docker_runs() -> bool:
-    """Whether a Docker engine answers; the client alone is not enough."""
-    docker = shutil.which("docker")
-    if docker is None:
-        return False
-    return subprocess.run([docker, "info"], capture_output=True, timeout=20, check=False).returncode == 0
 
 
 @contextlib.asynccontextmanager

@@ -13,7 +13,14 @@ from typing import Protocol
 
 
 class Cache(Protocol):
-    """Answers that may be lost at any time. Never raises for its own sake: while it is away, everything is a miss."""
+    """Answers that may be lost at any time. Never raises for its own sake: while it is away, everything is a miss.
+
+    Attributes:
+        failures: how often it was away when it was asked.
+
+    """
+
+    failures: int
 
     async def get(self, tenant_id: int, keys: Sequence[str]) -> Sequence[bytes | None]:
         """What is kept under each key, in order; None where nothing is."""
@@ -102,7 +109,7 @@ class Window:
 
     name: str
     limit: int
-    seconds: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +123,7 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether it may; if not, ``retry_after_seconds`` is when to come again. ``allowances`` are those of all windows."""
+    """Whether it may; if not, ``retry_after_seconds`` is when to come again. ``allowances`` are those of all windows, in their order."""
 
     allowed: bool
     allowances: Sequence[Allowance]
