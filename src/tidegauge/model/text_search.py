@@ -45,7 +45,7 @@ class TextQuery:
 
 
 def parse(text: str) -> TextQuery:
-    """The query that a person wrote: words, ``"phrases"``, ``or``, ``-not``; never an error. ``or`` binds less than what stands together."""
+    """The query that a person wrote: words, ``"phrases"``, ``or``, ``-not``; never an error. ``or`` binds least."""
     alternatives: list[list[Term]] = [[]]
     for minus, phrase, term in _TERMS.findall(text):
         if term.lower() == "or" and not minus:

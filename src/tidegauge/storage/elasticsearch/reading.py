@@ -1,0 +1,98 @@
+"""Documents of the data stream to the records that a store returns."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from tidegauge.model.records import Application, StoredLog, StoredResource, StoredScope
+
+_FROM_TIME = 0
+
+
+class Reader:
+    """Reads the documents of one answer. Equal resources and scopes of neighbours become one object, which is restored once."""
+
+    def __init__(self) -> None:
+        self._resource: tuple[Any, StoredResource] | None = None
+        self._scope: tuple[Any, StoredScope] | None = None
+
+    def log(self, source: Mapping[str, Any]) -> StoredLog:
+        """A record."""
+        own = source["tidegauge"]
+        exact: Mapping[str, str] = own.get("exact", {})
+        timestamp = _nanoseconds(source["@timestamp"])
+        original = exact.get("original")
+        return StoredLog(
+            log_id=f"{own['request_digest']}-{own['ordinal']}",
+            timestamp_unix_nano=timestamp,
+            time_unix_nano=timestamp if own.get("time_source", _FROM_TIME) == _FROM_TIME else 0,
+            observed_time_unix_nano=_nanoseconds(source["observed_timestamp"]) if "observed_timestamp" in source else 0,
+            severity_number=source["severity_number"],
+            severity_text=exact.get("severity_text") or source.get("severity_text", ""),
+            event_name=exact.get("event_name") or source.get("event_name", ""),
+            body=exact["body"] if "body" in exact else source.get("body", {}).get("text"),
+            attributes=_attributes(source, exact, "attributes"),
+            dropped_attributes_count=source.get("dropped_attributes_count", 0),
+            trace_id=source.get("trace_id", ""),
+            span_id=source.get("span_id", ""),
+            flags=source.get("trace_flags", 0),
+            original=None if original is None else b64decode(original),
+            resource=self._resource_of(source, exact),
+            scope=self._scope_of(source, exact),
+        )
+
+    def _resource_of(self, source: Mapping[str, Any], exact: Mapping[str, str]) -> StoredResource:
+        found = source.get("resource", {})
+        key = (found, source.get("service"), exact.get("resource"), exact.get("resource_attributes"))
+        if self._resource is None or self._resource[0] != key:
+            original = exact.get("resource")
+            stored = StoredResource(
+                application=_application(source.get("service", {})),
+                schema_url=found.get("schema_url", ""),
+                attributes=_attributes(found, exact, "resource_attributes"),
+                dropped_attributes_count=found.get("dropped_attributes_count", 0),
+                original=None if original is None else b64decode(original),
+            )
+            self._resource = (key, stored)
+        return self._resource[1]
+
+    def _scope_of(self, source: Mapping[str, Any], exact: Mapping[str, str]) -> StoredScope:
+        found = source.get("scope", {})
+        key = (found, *(exact.get(name) for name in ("scope", "scope_attributes", "scope_name", "scope_version")))
+        if self._scope is None or self._scope[0] != key:
+            original = exact.get("scope")
+            stored = StoredScope(
+                name=exact.get("scope_name") or found.get("name", ""),
+                version=exact.get("scope_version") or found.get("version", ""),
+                schema_url=found.get("schema_url", ""),
+                attributes=_attributes(found, exact, "scope_attributes"),
+                dropped_attributes_count=found.get("dropped_attributes_count", 0),
+                original=None if original is None else b64decode(original),
+            )
+            self._scope = (key, stored)
+        return self._scope[1]
+
+
+def _attributes(holder: Mapping[str, Any], exact: Mapping[str, str], name: str) -> Any:
+    return orjson.loads(exact[name]) if name in exact else holder.get("attributes", {})
+
+
+def _application(service: Mapping[str, str]) -> Application:
+    """The application as far as a log knows it: which number it has and when it was seen stands in the database."""
+    return Application(
+        application_id=0,
+        namespace=service.get("namespace", ""),
+        name=service.get("name", ""),
+        environment=service.get("environment", ""),
+        created_at_unix_nano=0,
+        last_seen_unix_nano=0,
+    )
+
+
+def _nanoseconds(text: str) -> int:
+    """Of milliseconds with six more digits."""
+    return int(text.replace(".", ""))
