@@ -11,6 +11,8 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
+import cramjam
+
 from tests.fuzz.cases import Case
 from tests.fuzz.wire import Body, mutated
 
@@ -25,8 +27,19 @@ STRANGE_TYPES = [b"", b"text/plain", b"application/grpc", b"\xff\xfe", b";", b"a
 CODINGS = [b"gzip", b"x-gzip", b"GZIP ", b"identity", b"", b"none"]
 STRANGE_CODINGS = [b"deflate", b"br", b"gzip, gzip", b"gzip;q=1", b"\xff", b"x" * 5000]
 LENGTHS = [b"0", b"1", b"-1", b"99999999999999999999", b"5000000", b"1_0", b"\xb2", b"0x10", b"", b"9" * 4400, b"1e3", b"+5"]
-PATHS = [b"/v1/traces", b"/v1/metrics", b"/v1/logs"]
-STRANGE_PATHS = [b"/", b"", b"/v1/traces/", b"/v1/../v1/logs", b"/v1development/profiles", b"/\xff", b"/" + b"x" * 9000]
+PATHS = [b"/v1/traces", b"/v1/metrics", b"/v1/logs", b"/api/v1/logs", b"/_bulk", b"/loki/api/v1/push"]
+STRANGE_PATHS = [
+    b"/elasticsearch/a%b/_bulk",
+    b"/elasticsearch//",
+    b"/_bulk/_bulk",
+    b"/",
+    b"",
+    b"/v1/traces/",
+    b"/v1/../v1/logs",
+    b"/v1development/profiles",
+    b"/\xff",
+    b"/" + b"x" * 9000,
+]
 METHODS = [b"GET", b"PUT", b"OPTIONS", b"post", b"HEAD", b"\xff"]
 _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*|true|false|null|[][{}:,]|\s+|.', re.DOTALL)
 _PUNCTUATION = {b"{", b"}", b"[", b"]", b",", b":", b" ", b", ", b": "}
@@ -40,7 +53,8 @@ WORDS = [
 DEEP = [1, 10, 99, 100, 101, 500, 1023, 1024, 1025, 3000]
 
 
-KEYS = ["intValue", "stringValue", "doubleValue", "arrayValue", "asInt", "asDouble", "gauge", "sum", "summary", "spans", "key", "value"]
+KEYS = ["@timestamp", "timestamp", "level", "message", "service", "trace_id", "attributes", "resource", "streams", "stream", "values"]
+KEYS += ["intValue", "stringValue", "doubleValue", "arrayValue", "asInt", "asDouble", "gauge", "sum", "summary", "spans", "key", "value"]
 VALUES: list[Any] = [
     *(None, True, 0, -1, 1.5, -0.0, 1e300, 2**31, 2**53 + 1, 2**63 - 1, 2**63, -(2**63) - 1, 2**64, 10**30, "", "0", "-1", "1e3", "NaN"),
     *("Infinity", "9223372036854775808", "-9223372036854775808", "\0", "a\0", "\\u0000", "\ud800", "é😀", "f" * 32, "0" * 32, "f" * 16),
@@ -77,7 +91,7 @@ class Mutator:
         if random.random() < 0.08:
             body = damaged(body, random)
         if self._plain[index] is not self._cases[index].body:
-            body = _zipped(body, random)
+            body = _snappied(body, random) if _is_snappy(self._cases[index]) else _zipped(body, random)
         return body
 
     def _protobuf(self, body: Body, random: Random) -> bytes:
@@ -233,12 +247,30 @@ def _zipped(body: bytes, random: Random) -> bytes:
     return packed
 
 
+def _snappied(body: bytes, random: Random) -> bytes:
+    packed = bytes(cramjam.snappy.compress_raw(body))
+    kind = random.randrange(12)
+    if kind == 0:
+        return damaged(packed, random)
+    if kind == 1 and random.random() < 0.2:  # a bomb
+        return bytes(cramjam.snappy.compress_raw(bytes(random.choice([1 << 20, 4 << 20, 5 << 20, 32 << 20]))))
+    if kind == 2:  # a length that is a lie
+        return random.choice([b"\xff\xff\xff\xff\x0f", b"\xff\xff\xff\x01", b"\0"]) + packed[2:]
+    return packed
+
+
+def _is_snappy(case: Case) -> bool:
+    return case.path == b"/loki/api/v1/push" and dict(case.headers).get(b"content-type") == b"application/x-protobuf"
+
+
 def _gzip(body: bytes) -> bytes:
     packer = zlib.compressobj(1, zlib.DEFLATED, 31)
     return packer.compress(body) + packer.flush()
 
 
 def _unzipped(case: Case) -> bytes:
+    if _is_snappy(case):
+        return bytes(cramjam.snappy.decompress_raw(case.body))
     if not case.body.startswith(b"\x1f\x8b"):
         return case.body
     try:

@@ -1,4 +1,4 @@
-"""What is fuzzed: both receivers with the whole path behind them, and a store that encodes rows for COPY and forgets them."""
+"""What is fuzzed: all receivers with the whole path behind them, and a store that encodes rows for COPY and forgets them."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from tidegauge.otlp.decode import Decoder
 from tidegauge.receiver.grpc_export import Exports, Reading
 from tidegauge.receiver.grpc_token import Token
 from tidegauge.receiver.http import OtlpHttp
+from tidegauge.receiver.ways import Beside, LogWays, is_way_at_root
 from tidegauge.storage.interface import IngestOutcome, IngestRequest
 from tidegauge.storage.postgres import copy
 
@@ -54,6 +55,7 @@ REFUSALS = {
     413: Code.RESOURCE_EXHAUSTED,
     415: Code.INVALID_ARGUMENT,
 }
+WAY_STATUSES = {200, 204, 400, 404, 405, 406, 413, 415}
 GRPC_REFUSALS = {Code.INVALID_ARGUMENT, Code.RESOURCE_EXHAUSTED}
 
 
@@ -87,7 +89,8 @@ class Receivers:
 
     def __init__(self, ingestor: Ingestor, failures: _Failures) -> None:
         self._failures = failures
-        self._http = OtlpHttp(ingestor, MAX_BODY_BYTES)
+        ways = LogWays(ingestor, MAX_BODY_BYTES, None, _ready)
+        self._http = Beside(OtlpHttp(ingestor, MAX_BODY_BYTES), ways, is_way_at_root)
         exports = Exports(ingestor, Reading(MAX_BODY_BYTES, 16, 30), Token(None))
         self._grpc = {
             path: handler.unary
@@ -110,14 +113,18 @@ class Receivers:
         async def send(message: Any) -> None:
             sent.append(message)
 
+        path, _, query = case.path.partition(b"?")
         scope = {
             "type": "http",
             "method": case.method.decode("latin-1"),
-            "path": case.path.decode("latin-1"),
+            "path": path.decode("latin-1"),
+            "query_string": query,
             "headers": list(case.headers),
         }
         await self._http(scope, _Messages(case).receive, send)
-        if sent:
+        if sent and is_way_at_root(scope["path"], scope["method"]):
+            _check_way(case, sent)
+        elif sent:
             _check_http(case, sent)
         elif not case.gone:
             raise Wrong("no answer")
@@ -212,6 +219,37 @@ def _check_http(case: Case, sent: list[Any]) -> None:
         _check_response(answer)
     elif REFUSALS.get(status) != answer.code or not answer.message:
         raise Wrong(f"status {status}: {answer.code} {answer.message!r}")
+
+
+def _check_way(case: Case, sent: list[Any]) -> None:
+    """An answer of a way in that is not OTLP: no internal error, and what it says of items adds up."""
+    start, body = sent[0], b"".join(message.get("body", b"") for message in sent[1:])
+    headers, status = dict(start["headers"]), start["status"]
+    if [message["type"] for message in sent] != ["http.response.start", "http.response.body"]:
+        raise Wrong("not one answer")
+    if status not in WAY_STATUSES:
+        raise Wrong(f"status {status}: {body[:200]!r}")
+    if status == 204 or case.method == b"HEAD":
+        return _check_empty(body)
+    if headers[b"content-length"] != str(len(body)).encode() or not body:
+        raise Wrong("content-length")
+    if b"json" not in headers[b"content-type"]:
+        return None
+    answer = json.loads(body)
+    if "items" in answer and answer["errors"] != any(each["status"] != 201 for item in answer["items"] for each in item.values()):
+        raise Wrong("errors")
+    if "rejected" in answer and len(answer.get("errors", ())) > answer["rejected"]:
+        raise Wrong("more errors than rejected items")
+    return None
+
+
+def _check_empty(body: bytes) -> None:
+    if body:
+        raise Wrong("a body where none may be")
+
+
+async def _ready() -> dict[str, str]:
+    return {"timescaledb": "ok"}
 
 
 def _check_response(answer: Any) -> None:

@@ -137,9 +137,56 @@ def request(signal: str, *items: dict[str, Any]) -> dict[str, Any]:
     return {f"resource{name}": [{"resource": RESOURCE, f"scope{name}": [scoped]}, {f"scope{name}": [bare]}]}
 
 
+PLAIN = {
+    "timestamp": "2026-09-21T14:13:20.5+02:00",
+    "level": "warn",
+    "message": "paid 12.50",
+    "service": "checkout",
+    "logger": "shop.pay",
+    "traceparent": "00-0102030405060708090a0b0c0d0e0f10-0102030405060708-01",
+    "user": {"id": 7, "tags": ["a", None, 1.5, True], "address": {"city": "Köln"}},
+}
+ECS = {
+    "@timestamp": NOW // 10**6,
+    "log": {"level": "error", "logger": "shop"},
+    "service": {"name": "cart", "version": "2"},
+    "trace": {"id": IDS["traceId"]},
+    "body": {"text": "oops"},
+    "attributes": {"http.route": "/pay"},
+    "resource": {"attributes": {"service.name": "cart"}},
+    "severity_number": 18,
+}
+PUSH = {
+    "streams": [
+        {
+            "stream": {"job": "api", "level": "error"},
+            "values": [[str(NOW), "level=warn x"], [str(NOW + 1), "é", {"trace_id": IDS["traceId"]}]],
+        },
+        {"labels": '{job="a\\"b", host=`c`}', "entries": [{"ts": "2026-09-21T14:13:20.123456789Z", "line": "x"}]},
+    ]
+}
+
+
+def _ways() -> dict[str, Case]:
+    """Ways in for logs that are not OTLP, beside those in ``corpus/recorded``."""
+
+    def lines(*documents: Any) -> bytes:
+        return b"".join(json.dumps(each, separators=(",", ":")).encode() + b"\n" for each in documents)
+
+    ndjson = ((b"content-type", b"application/x-ndjson"),)
+    bulk = lines({"create": {"_index": "logs"}}, PLAIN, {"index": {"_id": "7"}}, ECS, {"delete": {"_id": "1"}}, {"update": {}}, {"doc": {}})
+    return {
+        "json-logs-object": Case(b"POST", b"/api/v1/logs", ((b"content-type", JSON), (b"x-request-id", b"r1")), lines(ECS)),
+        "json-logs-array": Case(b"POST", b"/api/v1/logs", ((b"content-type", JSON),), json.dumps([PLAIN, ECS, 5]).encode()),
+        "json-logs-lines": Case(b"POST", b"/api/v1/logs", ndjson, lines(PLAIN, ECS, "x")),
+        "bulk": Case(b"POST", b"/shop/_bulk", ndjson, bulk),
+        "loki-json": Case(b"POST", b"/loki/api/v1/push", ((b"content-type", JSON),), json.dumps(PUSH).encode()),
+    }
+
+
 def seeds() -> dict[str, Case]:
     """Cases by name."""
-    found: dict[str, Case] = {}
+    found: dict[str, Case] = _ways()
     bodies: list[tuple[str, str, dict[str, Any]]] = [
         ("traces", "traces", request("traces", SPAN, {**SPAN, "parentSpanId": ""})),
         ("logs", "logs", request("logs", RECORD, {**RECORD, "body": {"kvlistValue": {"values": ATTRIBUTES}}})),

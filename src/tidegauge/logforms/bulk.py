@@ -12,7 +12,7 @@ from typing import NamedTuple
 from tidegauge.errors import InvalidArgument
 from tidegauge.logforms.document import add_document
 from tidegauge.logforms.json_logs import loaded, split_lines
-from tidegauge.logforms.reading import Records
+from tidegauge.logforms.reading import UNSUPPORTED, Records
 
 _ACTIONS = frozenset({"create", "index", "update", "delete"})
 _NAME = 256
@@ -50,11 +50,11 @@ class Bulk:
             # What is remembered of an item: the answer names each.
             self.actions.append(action)
             if action.name == "delete":
-                records.refuse("deleting is not supported: this endpoint takes logs", line)
+                records.refuse("deleting is not supported: this endpoint takes logs", line, UNSUPPORTED)
                 continue
             source = _next(lines)
             if action.name == "update":
-                records.refuse("updating is not supported: this endpoint takes logs", source)
+                records.refuse("updating is not supported: this endpoint takes logs", source, UNSUPPORTED)
             elif not source:
                 records.refuse("the document is missing", line)
             else:

@@ -20,8 +20,7 @@ from tidegauge.otlp.encoding import Encoding
 from tidegauge.otlp.rejections import Rejections
 
 MALFORMED = "malformed_item"
-REFUSED = "refused_by_store"
-"""Of an item of which only the store knows why it is not there."""
+UNSUPPORTED = "unsupported_action"
 _LATE = ("too_old", "too_far_ahead")
 Parse = Callable[[bytes, "Records"], None]
 
@@ -73,11 +72,11 @@ class Records:
         self.times.append(record.time_unix_nano)
         self.items += 1
 
-    def refuse(self, message: str, sample: bytes) -> None:
-        """The next item cannot be read."""
+    def refuse(self, message: str, sample: bytes, reason: str = MALFORMED) -> None:
+        """The next item cannot be read, or done."""
         self.budget.spend(LOG_BYTES)
-        self.faults.append(Fault(self.items, MALFORMED, message[:300]))
-        self.rejections.add(MALFORMED, f"[{self.items}] {message[:300]}", sample[:4096])
+        self.faults.append(Fault(self.items, reason, message[:300]))
+        self.rejections.add(reason, f"[{self.items}] {message[:300]}", sample[:4096])
         self.items += 1
 
     def _list(self, resource: Mapping[str, object], scope: str) -> ScopeLogs:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from tidegauge.errors import TidegaugeError
+from tidegauge.health.readiness import serves
 from tidegauge.ingest.ingestor import Ingestor
 from tidegauge.receiver import elasticsearch, json_logs, loki
 from tidegauge.receiver.body import ClientGone
@@ -54,7 +55,7 @@ class LogWays:
             await self._elasticsearch(below, scope, headers, receive, send, ready=ready)
 
     async def _is_ready(self) -> bool:
-        return all(state == "ok" for state in (await self._readiness()).values())
+        return serves(await self._readiness())
 
 
 def is_way(path: str, method: str) -> bool:
