@@ -15,6 +15,7 @@ _PROBLEMS = {
     401: "No API token, or a wrong one.",
     404: "What was asked for by name or id is not there.",
     413: "The trace has more spans than an answer holds, and `format=otlp` is not cut.",
+    429: "The client asks more often than it may. Retry-After says when to try again, RateLimit-Remaining how often it may before.",
     503: "The store is away, or the query ran into its time limit. Retry-After says when to try again.",
 }
 
@@ -30,5 +31,5 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     schema = {"$ref": f"#/components/schemas/{Problem.__name__}"}
     return {
         status: {"description": _PROBLEMS[status], "content": {MEDIA_TYPE: {"schema": schema}}}
-        for status in sorted({400, 401, 503, *statuses})
+        for status in sorted({400, 401, 429, 503, *statuses})
     }

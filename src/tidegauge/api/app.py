@@ -8,10 +8,12 @@ from fastapi.routing import APIRoute
 from tidegauge import __version__
 from tidegauge.api import docs, problems
 from tidegauge.api.auth import BearerAuth
+from tidegauge.api.clients import client_naming
 from tidegauge.api.context import Context
 from tidegauge.api.disconnect import CancelOnDisconnect
 from tidegauge.api.routers import applications, health, logs, metrics, rejections, traces
-from tidegauge.api.services import ApiServices
+from tidegauge.api.services import ApiServices, Limits
+from tidegauge.api.throttle import Throttle
 from tidegauge.config import ApiSettings
 
 __all__ = ["ApiServices", "create_app"]
@@ -23,7 +25,7 @@ _DESCRIPTION = (
 _TAGS = [
     {"name": "traces", "description": "Search spans and traces; read a trace as a tree."},
     {"name": "metrics", "description": "List metrics; read values by step and rollups."},
-    {"name": "logs", "description": "Search log records."},
+    {"name": "logs", "description": "Search, count, follow and delete log records."},
     {"name": "rejections", "description": "What was refused or changed on arrival, and why."},
     {"name": "applications", "description": "What has sent telemetry."},
     {"name": "alerts", "description": "Alerts."},
@@ -31,8 +33,11 @@ _TAGS = [
 ]
 
 
-def create_app(services: ApiServices, settings: ApiSettings) -> FastAPI:
-    """The application: ``/api/v1``, ``/api/health`` and its documentation. With ``settings.token``, all but health needs the token."""
+def create_app(services: ApiServices, settings: ApiSettings, limits: Limits | None = None) -> FastAPI:
+    """The application: ``/api/v1``, ``/api/health`` and its documentation. With ``settings.token``, all but health needs the token.
+
+    ``limits`` are those of a client's requests; None for none.
+    """
     app = FastAPI(
         title="Tidegauge",
         version=__version__,
@@ -48,11 +53,14 @@ def create_app(services: ApiServices, settings: ApiSettings) -> FastAPI:
     )
     app.state.context = Context(services, settings)
     problems.install(app)
-    for router in (applications.router, metrics.router, traces.router, logs.router, rejections.router, health.router):
+    for router in (applications.router, metrics.router, traces.router, logs.router, logs.of_traces, rejections.router, health.router):
         app.include_router(router)
     docs.install(app)
     token = None if settings.token is None else settings.token.get_secret_value()
     app.add_middleware(CancelOnDisconnect)
+    if limits is not None:
+        # Behind the token: who has none makes no counters, and cannot use up those of who has.
+        app.add_middleware(Throttle, limiter=limits.limiter, client_of=client_naming(token, limits.trusted_proxies))
     app.add_middleware(BearerAuth, token=token, refuse=problems.refusal)
     return app
 

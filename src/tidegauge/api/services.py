@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tidegauge.health.circuits import CircuitStatus
+from tidegauge.storage.cache_interface import RateLimiter
 from tidegauge.storage.interface import ApplicationStore, LogStore, MetricStore, RejectionStore, TraceStore
 
 
@@ -28,3 +29,11 @@ class ApiServices:
     readiness: Callable[[], Awaitable[Mapping[str, str]]]
     now_ns: Callable[[], int]
     circuits: Callable[[], Sequence[CircuitStatus]] = tuple
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of a client's requests: what counts them, and how many proxies in front say truly who asks (``api.clients``)."""
+
+    limiter: RateLimiter
+    trusted_proxies: int = 0

@@ -68,7 +68,7 @@ class RedisChannel:
             for task in pending:
                 task.cancel()
             # Again and again: redis-py takes a cancellation for itself while it connects.
-            _, pending = await asyncio.wait(pending, timeout=_CANCEL_SECONDS)
+            pending = (await asyncio.wait(pending, timeout=_CANCEL_SECONDS))[1]
 
     def has_listeners(self, tenant_id: int, topic: str) -> bool:
         """See ``Channel``."""
