@@ -248,36 +248,6 @@ class Traces(_Model):
     next_cursor: str | None = Field(description="parameter `cursor` of the next page; null at the end")
 
 
-class Log(_Model):
-    """A log record."""
-
-    log_id: str
-    timestamp: Time = Field(description="the record's time, else its observed time, else when it was received")
-    time_unix_nano: UnixNano
-    observed_time_unix_nano: UnixNano
-    severity_number: int
-    severity_text: str
-    event_name: str
-    service: str
-    body: Any = Field(description="an OTLP/JSON AnyValue; with attributes=map plain JSON", examples=[{"stringValue": "cart emptied"}])
-    attributes: Attributes
-    dropped_attributes_count: int
-    trace_id: str | None
-    span_id: str | None
-    flags: int
-    resource: int = Field(description="index in `resources`")
-    scope: int = Field(description="index in `scopes`")
-
-
-class Logs(_Model):
-    """Log records, newest first."""
-
-    logs: list[Log]
-    resources: list[Resource]
-    scopes: list[Scope]
-    next_cursor: str | None = Field(description="parameter `cursor` of the next page; null at the end")
-
-
 class RejectionSample(_Model):
     """The first of the items that were rejected, at most 4 KiB of it."""
 

@@ -50,7 +50,7 @@ async def twice(database: TestDatabase, client: Client, name: str, base_ns: int)
     )
     await run(
         database,
-        f"INSERT INTO tidegauge.logs ({columns}) SELECT {columns} FROM tidegauge.logs "  # noqa: S608
+        f"INSERT INTO tidegauge.logs ({columns}) SELECT {columns} FROM tidegauge.logs "
         "WHERE application_id = (SELECT application_id FROM tidegauge.applications WHERE name = %s)",
         [name],
     )

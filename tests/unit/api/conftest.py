@@ -12,11 +12,25 @@ import pytest
 from tidegauge.api.app import create_app
 from tidegauge.api.services import ApiServices
 from tidegauge.config import ApiSettings
-from tidegauge.model.query import Aggregation, Cursor, LogFilter, RejectionFilter, SeriesSelector, SpanFilter, Tier, TimeRange, TraceFilter
+from tidegauge.model.query import (
+    Aggregation,
+    Cursor,
+    LogField,
+    LogFilter,
+    Order,
+    RejectionFilter,
+    SeriesSelector,
+    SpanFilter,
+    Tier,
+    TimeRange,
+    TraceFilter,
+)
 from tidegauge.model.records import (
     Alert,
     Application,
     Epoch,
+    LogContext,
+    LogCount,
     Metric,
     RejectionCount,
     Series,
@@ -28,6 +42,7 @@ from tidegauge.model.records import (
     StoredScope,
     StoredSpan,
     StoredTrace,
+    TopValue,
     TraceSummary,
 )
 from tidegauge.storage.interface import Page
@@ -74,6 +89,8 @@ class Stores:
     spans: Page[SpanSummary] = field(default_factory=lambda: Page((), None))
     logs: Page[StoredLog] = field(default_factory=lambda: Page((), None))
     rejections: Page[StoredRejection] = field(default_factory=lambda: Page((), None))
+    log_counts: Sequence[LogCount] = ()
+    values: Sequence[TopValue] = ()
     metric_list: Sequence[Metric] = ()
     series_list: Sequence[Series] = ()
     failure: Exception | None = None
@@ -102,8 +119,25 @@ class Stores:
     async def trace(self, tenant_id: int, trace_id: str, limit: int) -> StoredTrace | None:
         return self._answer(trace_id, self.traces.get(trace_id))
 
-    async def find_logs(self, tenant_id: int, wanted: LogFilter, limit: int, after: Cursor | None) -> Page[StoredLog]:
-        return self._answer((wanted, limit, after), self.logs)
+    async def find_logs(
+        self, tenant_id: int, wanted: LogFilter, limit: int, after: Cursor | None, order: Order = Order.NEWEST_FIRST
+    ) -> Page[StoredLog]:
+        return self._answer((wanted, limit, after, order), self.logs)
+
+    async def log(self, tenant_id: int, log_id: str) -> StoredLog | None:
+        return self._answer(log_id, next((row for row in self.logs.rows if row.log_id == log_id), None))
+
+    async def count_logs(self, tenant_id: int, wanted: LogFilter, step_ns: int) -> Sequence[LogCount]:
+        return self._answer((wanted, step_ns), self.log_counts)
+
+    async def top_values(self, tenant_id: int, wanted: LogFilter, field: LogField | str, limit: int) -> Sequence[TopValue]:
+        return self._answer((wanted, field, limit), self.values)
+
+    async def context(self, tenant_id: int, log_id: str, before: int, after: int, wanted: LogFilter | None = None) -> LogContext | None:
+        return self._answer((log_id, before, after, wanted), None)
+
+    async def delete_logs(self, tenant_id: int, wanted: LogFilter) -> int:
+        return self._answer(wanted, 3)
 
     async def find_rejections(self, tenant_id: int, wanted: RejectionFilter, limit: int, after: Cursor | None) -> Page[StoredRejection]:
         return self._answer((wanted, limit, after), self.rejections)

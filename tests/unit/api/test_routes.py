@@ -14,6 +14,7 @@ from tidegauge.model.query import (
     LogFilter,
     Matcher,
     MatchOperator,
+    Order,
     SeriesSelector,
     SpanFilter,
     Tier,
@@ -69,7 +70,7 @@ async def test_a_log_search(client: httpx.AsyncClient, stores: Stores) -> None:
     parameters = {"text": "declined", "min_severity": "warn", "trace_id": TRACE_ID.upper(), "span_id": "AB" * 8}
     assert (await client.get("/api/v1/logs", params=parameters)).status_code == 200
     wanted = LogFilter(time=TimeRange(NOW_NS - HOUR_NS, NOW_NS), text="declined", min_severity=13, trace_id=TRACE_ID, span_id="ab" * 8)
-    assert stores.asked == (wanted, 100, None)
+    assert stores.asked == (wanted, 100, None, Order.NEWEST_FIRST)
     await client.get("/api/v1/logs", params={"severity": "fatal"})
     assert (stores.asked[0].min_severity, stores.asked[0].max_severity) == (21, 24)
 

@@ -2,108 +2,174 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from fastapi.responses import Response
-from pydantic import Field
 
-from tidegauge.api import answers, formats, schemas
-from tidegauge.api.context import InContext
+from tidegauge.api import answers, formats, log_document, log_schemas
+from tidegauge.api.context import Context, InContext
 from tidegauge.api.formats import AttributesForm, Json
+from tidegauge.api.log_parameters import (
+    Conditions,
+    ContextParameters,
+    CountParameters,
+    DeleteParameters,
+    FormParameters,
+    OrderForm,
+    SearchParameters,
+    TopParameters,
+    TraceLogsParameters,
+)
 from tidegauge.api.parameters import PageParameters
 from tidegauge.api.shared import Shared
-from tidegauge.errors import InvalidArgument
-from tidegauge.model.query import LogFilter
+from tidegauge.model.query import TimeRange
 from tidegauge.model.records import LogRecord
 from tidegauge.query import logs
-from tidegauge.query.matchers import ATTRIBUTE_FORM, parse_attributes
 from tidegauge.query.paging import Listing, page_size
-from tidegauge.query.traces import parse_span_id, parse_trace_id
 
-router = APIRouter(prefix="/api/v1/logs", tags=["logs"])
+router = APIRouter(prefix=log_document.LOGS, tags=["logs"])
+of_traces = APIRouter(prefix="/api/v1/traces", tags=["logs"])
 
-
-class LogParameters(PageParameters):
-    """Parameters of a search."""
-
-    text: str | None = Field(
-        None,
-        description='words that the body must hold, in any order; "several words" in quotes as a phrase; or; -not',
-        examples=["payment declined"],
-    )
-    severity: str | None = Field(
-        None, description="trace, debug, info, warn, error or fatal (each four of OTLP's numbers), error2, or a number", examples=["error"]
-    )
-    min_severity: str | None = Field(None, description="this severity or above; forms as for severity", examples=["warn"])
-    service: str | None = Field(None, description="service.name", examples=["cart"])
-    trace_id: str | None = Field(None, description="32 hexadecimal digits")
-    span_id: str | None = Field(None, description="16 hexadecimal digits")
-    attribute: list[str] = Field(
-        default_factory=list, description=f"may be repeated, then all must hold: {ATTRIBUTE_FORM}", examples=[["http.route=/cart"]]
-    )
-    attributes: AttributesForm = Field(AttributesForm.TYPED, description="`typed`: OTLP/JSON, lossless; `map`: plain JSON, for convenience")
+_ALWAYS = TimeRange(0, (1 << 63) - 1)
+LogId = Annotated[str, Path(description="a record's `log_id`", examples=["8c0c8f9a2b5e4d7f8a1b2c3d4e5f6071-3"])]
+TraceId = Annotated[str, Path(description="32 hexadecimal digits", examples=["5b8efff798038103d269b633813fc60c"])]
+SpanId = Annotated[str, Path(description="16 hexadecimal digits", examples=["eee19b7ec3c1b174"])]
+_PAGE = {200: {"model": log_schemas.Logs, "description": "A page."}, **answers.problems()}
 
 
-@router.get(
-    "",
-    response_class=Response,
-    responses={200: {"model": schemas.Logs, "description": "A page, newest first."}, **answers.problems()},
-)
-async def find_logs(context: InContext, query: Annotated[LogParameters, Query()]) -> Response:
-    """Search log records, newest first, with everything that was sent.
+@router.get("", response_class=Response, responses=_PAGE)
+async def find_logs(context: InContext, query: Annotated[SearchParameters, Query()]) -> Response:
+    """Search log records, newest first or oldest first, with everything that was sent.
 
     Pages follow each other by `cursor`: no record is repeated or skipped, however many arrive in between.
     """
+    return await _page(context, query, query.filter(), query.order, query.attributes)
+
+
+@router.get(
+    "/count",
+    response_class=Response,
+    responses={200: {"model": log_schemas.LogCounts, "description": "Counts by severity and step."}, **answers.problems()},
+)
+async def count_logs(context: InContext, query: Annotated[CountParameters, Query()]) -> Response:
+    """Count log records over time, by severity."""
+    wanted = query.filter().within(query.time(context.services.now_ns()))
+    answer = await logs.count_logs(context.services.logs, context.tenant_id, wanted, query.step_ns(), context.settings.max_points)
+    severities = [
+        {
+            "severity": logs.severity_name(one.severity_number),
+            "severity_number": one.severity_number,
+            "count": sum(count for _, count in one.points),
+            "points": [(time / 1e9, count) for time, count in one.points],
+        }
+        for one in answer.severities
+    ]
+    document = {
+        "start": formats.time(answer.time.start_ns),
+        "end": formats.time(answer.time.end_ns),
+        "step_seconds": answer.step_ns / 1e9,
+        "count": sum(count for one in answer.severities for _, count in one.points),
+        "severities": severities,
+    }
+    return answers.json(document)
+
+
+@router.get(
+    "/top",
+    response_class=Response,
+    responses={200: {"model": log_schemas.TopValues, "description": "Values and counts."}, **answers.problems()},
+)
+async def get_top_values(context: InContext, query: Annotated[TopParameters, Query()]) -> Response:
+    """List the most frequent values of a field or attribute.
+
+    Records without the field, or with an empty one, are not counted; of attributes strings (their first 8191 bytes), numbers and
+    booleans are.
+    """
+    time = query.time(context.services.now_ns())
+    field = logs.parse_field(query.field)
+    found = await logs.top_values(context.services.logs, context.tenant_id, query.filter().within(time), field, query.limit)
+    document = {
+        "field": query.field,
+        "start": formats.time(time.start_ns),
+        "end": formats.time(time.end_ns),
+        "values": [{"value": one.value, "count": one.count} for one in found],
+    }
+    return answers.json(document)
+
+
+@router.get(
+    "/{log_id}",
+    response_class=Response,
+    responses={200: {"model": log_schemas.OneLog, "description": "The record."}, **answers.problems(404)},
+)
+async def get_log(context: InContext, log_id: LogId, query: Annotated[FormParameters, Query()]) -> Response:
+    """Read a log record; `links` lead to its trace and its neighbours."""
+    shared = Shared(query.attributes)
+    found = log_document.log(await logs.read_log(context.services.logs, context.tenant_id, log_id), query.attributes, shared)
+    return answers.json({"log": found, "resources": shared.resources, "scopes": shared.scopes})
+
+
+@router.get(
+    "/{log_id}/context",
+    response_class=Response,
+    responses={200: {"model": log_schemas.LogContext, "description": "The record between its neighbours."}, **answers.problems(404)},
+)
+async def get_log_context(context: InContext, log_id: LogId, query: Annotated[ContextParameters, Query()]) -> Response:
+    """Read what was logged right before and after a record: by all services, or what the filter lets through alone."""
+    found = await logs.read_context(
+        context.services.logs, context.tenant_id, log_id, query.before, query.after, query.filter().within(_ALWAYS)
+    )
+    shared = Shared(query.attributes)
+    document = {
+        "before": _logs(found.before, query.attributes, shared),
+        "log": log_document.log(found.record, query.attributes, shared),
+        "after": _logs(found.after, query.attributes, shared),
+        "resources": shared.resources,
+        "scopes": shared.scopes,
+    }
+    return answers.json(document)
+
+
+@router.delete(
+    "",
+    response_class=Response,
+    responses={200: {"model": log_schemas.DeletedLogs, "description": "How many were deleted."}, **answers.problems()},
+)
+async def delete_logs(context: InContext, query: Annotated[DeleteParameters, Query()]) -> Response:
+    """Delete log records for good. The time range has to be named; other conditions narrow it.
+
+    It is done in parts: where it fails, some records may be gone, and the same again deletes the rest. What is sent again within the
+    window in which resends are recognised does not come back.
+    """
+    wanted = query.filter().within(query.time(context.services.now_ns()))
+    return answers.json({"deleted": await context.services.logs.delete_logs(context.tenant_id, wanted)})
+
+
+@of_traces.get("/{trace_id}/logs", response_class=Response, responses=_PAGE)
+async def find_trace_logs(context: InContext, trace_id: TraceId, query: Annotated[TraceLogsParameters, Query()]) -> Response:
+    """List the log records of a trace, oldest first. There need not be any span of it."""
+    return await _page(context, query, query.conditions(trace_id), query.order, query.attributes)
+
+
+@of_traces.get("/{trace_id}/spans/{span_id}/logs", response_class=Response, responses=_PAGE)
+async def find_span_logs(
+    context: InContext, trace_id: TraceId, span_id: SpanId, query: Annotated[TraceLogsParameters, Query()]
+) -> Response:
+    """List the log records of a span, oldest first."""
+    return await _page(context, query, query.conditions(trace_id, span_id), query.order, query.attributes)
+
+
+async def _page(context: Context, query: PageParameters, conditions: Conditions, order: OrderForm, form: AttributesForm) -> Response:
     limit = page_size(query.limit, context.settings.max_page)
     place = query.place(Listing.LOGS, context.services.now_ns())
-    lowest, highest = _severities(query)
-    wanted = LogFilter(
-        time=place.time,
-        text=_text(query.text),
-        min_severity=lowest,
-        max_severity=highest,
-        service=query.service,
-        trace_id=None if query.trace_id is None else parse_trace_id(query.trace_id),
-        span_id=None if query.span_id is None else parse_span_id(query.span_id),
-        attributes=parse_attributes(query.attribute),
-    )
-    found = await logs.find_logs(context.services.logs, context.tenant_id, wanted, limit, place.after)
-    shared = Shared(query.attributes)
-    rows = [_log(row, query.attributes, shared) for row in found.rows]
+    wanted = conditions.within(place.time)
+    found = await logs.find_logs(context.services.logs, context.tenant_id, wanted, limit, place.after, order.order)
+    shared = Shared(form)
+    rows = _logs(found.rows, form, shared)
     return answers.json({"logs": rows, "resources": shared.resources, "scopes": shared.scopes, "next_cursor": found.next_cursor})
 
 
-def _severities(query: LogParameters) -> tuple[int | None, int | None]:
-    if query.severity is not None and query.min_severity is not None:
-        raise InvalidArgument("severity and min_severity exclude each other", hint="leave one of them out", parameter="min_severity")
-    if query.severity is not None:
-        return logs.parse_severity(query.severity, "severity")
-    return (None if query.min_severity is None else logs.parse_severity(query.min_severity, "min_severity")[0]), None
-
-
-def _text(text: str | None) -> str | None:
-    if text is not None and ("\0" in text or not text.strip()):
-        raise InvalidArgument("text holds no word", hint="leave it out, or say what to look for", parameter="text")
-    return text
-
-
-def _log(row: LogRecord, form: AttributesForm, shared: Shared) -> Json:
-    return {
-        "log_id": row.log_id,
-        "timestamp": formats.time(row.timestamp_unix_nano),
-        "time_unix_nano": str(row.time_unix_nano),
-        "observed_time_unix_nano": str(row.observed_time_unix_nano),
-        "severity_number": row.severity_number,
-        "severity_text": row.severity_text,
-        "event_name": row.event_name,
-        "service": row.application.name,
-        "body": form.any_value(row.body),
-        "attributes": form.attributes(row.attributes),
-        "dropped_attributes_count": row.dropped_attributes_count,
-        "trace_id": row.trace_id or None,
-        "span_id": row.span_id or None,
-        "flags": row.flags,
-        "resource": shared.resource(row.resource, row.application),
-        "scope": shared.scope(row.scope),
-    }
+def _logs(rows: Sequence[LogRecord], form: AttributesForm, shared: Shared) -> list[Json]:
+    return [log_document.log(row, form, shared) for row in rows]
