@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from tidegauge.api import problems
 from tidegauge.api.app import ApiServices, create_app
 from tidegauge.api.auth import BearerAuth
+from tidegauge.api.services import Limits
 from tidegauge.config import IngestSettings, LifecycleSettings, Settings
 from tidegauge.embedded import EmbeddedDatabase, running
 from tidegauge.errors import MigrationError, TidegaugeError
@@ -31,6 +32,9 @@ from tidegauge.receiver.http import refusal as otlp_refusal
 from tidegauge.receiver.routes import ingest_route
 from tidegauge.receiver.ways import Beside, LogWays, is_way, is_way_at_root
 from tidegauge.receiver.ways import refusal as way_refusal
+from tidegauge.storage import cache
+from tidegauge.storage.cache import CacheStores
+from tidegauge.storage.cache_interface import Window
 from tidegauge.storage.postgres import validate
 from tidegauge.storage.postgres.applications import PostgresApplicationStore
 from tidegauge.storage.postgres.database import Database
@@ -125,11 +129,13 @@ async def assembled(
         reading = opened(settings, location.owner_dsn, statement_timeout=settings.api.query_timeout, guard=circuits["timescaledb"])
         database = await stack.enter_async_context(reading)
         await _check_revision(database)
+        caches = await stack.enter_async_context(cache.opened(settings.cache, circuits.get("redis", unguarded)))
         writer = await stack.enter_async_context(_writer(settings, location, now_ns))
         ingestor = Ingestor(Decoder(), writer, time_limits(settings.lifecycle, settings.ingest), now_ns)
         otlp = OtlpHttp(ingestor, settings.otlp.max_body_bytes)
 
-        readiness = Readiness({"timescaledb": database.ping})
+        pings = {"timescaledb": database.ping} | ({} if caches.ping is None else {"redis": caches.ping})
+        readiness = Readiness(pings)
 
         services = ApiServices(
             applications=PostgresApplicationStore(database),
@@ -145,7 +151,7 @@ async def assembled(
         ways = LogWays(ingestor, settings.otlp.max_body_bytes, _secret(settings.api.token), readiness)
         if maintains:
             await stack.enter_async_context(maintained(settings, location, lambda: writer.quiet_seconds))
-        api = Beside(_OtlpBeside(create_app(services, settings.api), guarded), ways, is_way)
+        api = Beside(_OtlpBeside(create_app(services, settings.api, request_limits(settings, caches)), guarded), ways, is_way)
         receivers = Observed(Beside(guarded, ways, is_way_at_root), None, None, ingest_route)
         yield Runtime(receivers, Observed(api, None, None, ingest_route), ingestor, writer, readiness)
 
@@ -261,6 +267,17 @@ def circuit_limits(settings: Settings) -> CircuitLimits:
     """When a circuit opens and closes."""
     chosen = settings.circuit_breaker
     return CircuitLimits(chosen.failure_threshold, chosen.reset_timeout_ms / 1000, chosen.half_open_success_count)
+
+
+def request_limits(settings: Settings, caches: CacheStores) -> Limits:
+    """What a client may ask of the API."""
+    chosen = settings.throttle
+    windows = (
+        Window("short", chosen.limit_short, chosen.ttl_short.total_seconds()),
+        Window("medium", chosen.limit_medium, chosen.ttl_medium.total_seconds()),
+        Window("long", chosen.limit_long, chosen.ttl_long.total_seconds()),
+    )
+    return Limits(caches.limiter(windows, "api"), chosen.trusted_proxies)
 
 
 def time_limits(lifecycle: LifecycleSettings, ingest: IngestSettings) -> Mapping[Signal, TimeLimits]:
