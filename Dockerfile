@@ -2,17 +2,20 @@
 # TIDEGAUGE_API_TOKEN. Everything it writes is under /data; the rest of the file system may be read-only.
 
 FROM python:3.13-slim AS build
+# For the compiled part; the image itself has no compiler.
+RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 RUN python -m venv /opt/tidegauge
 ENV PATH=/opt/tidegauge/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 # The locks alone first: they change less often than the sources. node.txt brings Node.js, which the embedded database runs on.
 COPY requirements/runtime.txt requirements/node.txt requirements/
 RUN pip install --require-hashes -r requirements/runtime.txt && pip install --require-hashes -r requirements/node.txt
-COPY LICENSE README.md pyproject.toml ./
+COPY LICENSE README.md hatch_build.py pyproject.toml ./
 COPY migrations migrations
 COPY sql sql
 COPY src src
-RUN pip install --no-deps --no-build-isolation .
+RUN pip install --no-deps --no-build-isolation . \
+    && cd / && python -c "from tidegauge import compiled; reason = compiled.missing(); assert not reason, reason"
 # The embedded database's npm packages, so that a container needs no network.
 RUN python -c "import asyncio, pathlib; from tidegauge.embedded import install; \
 node = asyncio.run(install.find_node()); \

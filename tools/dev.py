@@ -18,6 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 BIN = VENV / "bin"
+SRC = ROOT / "src"
 ENV_FILE = ROOT / ".env"
 ENV_EXAMPLE = ROOT / ".env.example"
 MINIMUM_PYTHON = (3, 11)
@@ -131,7 +132,8 @@ def set_up(lock_name: str) -> None:
     locks = ["dev"] if lock_name == "dev" else ["runtime"]
     if not node_on_path():
         locks.append("node")
-    wanted = hashlib.sha256(b"".join((ROOT / f"requirements/{name}.txt").read_bytes() for name in locks) + PYPROJECT).hexdigest()
+    sources = build_sources()
+    wanted = hashlib.sha256(b"".join((ROOT / f"requirements/{name}.txt").read_bytes() for name in locks) + sources).hexdigest()
     stamps = VENV / ".tidegauge-locks"
     if stamps.exists() and wanted in stamps.read_text().split():
         return
@@ -146,14 +148,25 @@ def set_up(lock_name: str) -> None:
     for name in locks:
         say(f"installing requirements/{name}.txt")
         pip("install", "--require-hashes", "-r", str(ROOT / f"requirements/{name}.txt"))
+    say("installing the clone, with its compiled part")
     pip("install", "--no-deps", "--no-build-isolation", "-e", str(ROOT))
+    # pip keeps what a build says to itself.
+    described = "import sys; from tidegauge import compiled; print('tidegauge: decoder:', compiled.described(), file=sys.stderr)"
+    call(BIN / "python", "-c", described)
     # A dev environment serves `run` too, so that switching between the two installs nothing.
     with stamps.open("a") as file:
         file.write(wanted + "\n")
         if lock_name == "dev":
             runtime = (ROOT / "requirements/runtime.txt").read_bytes()
             extra = b"" if len(locks) == 1 else (ROOT / "requirements/node.txt").read_bytes()
-            file.write(hashlib.sha256(runtime + extra + PYPROJECT).hexdigest() + "\n")
+            file.write(hashlib.sha256(runtime + extra + sources).hexdigest() + "\n")
+
+
+def build_sources() -> bytes:
+    """What the installation of the clone itself is made from; and whether there is a compiler, so that one that comes later is noticed."""
+    paths = [ROOT / "pyproject.toml", ROOT / "hatch_build.py", *sorted(path for kind in ("pyx", "pxd") for path in SRC.rglob(f"*.{kind}"))]
+    switches = [shutil.which("cc") or shutil.which("gcc") or "", os.environ.get("TIDEGAUGE_BUILD_COMPILED", "")]
+    return b"".join([path.read_bytes() for path in paths]) + "\n".join(switches).encode()
 
 
 def node_on_path() -> bool:
@@ -181,8 +194,6 @@ def say(text: str) -> None:
     """A line of progress on stderr: stdout belongs to the command."""
     print(f"tidegauge: {text}", file=sys.stderr, flush=True)
 
-
-PYPROJECT = (ROOT / "pyproject.toml").read_bytes()
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -5,7 +5,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-MODULES = ("tidegauge.otlp._spans", "tidegauge.storage.postgres._rows")
+MODULES = (
+    "tidegauge.otlp._logs",
+    "tidegauge.otlp._metrics",
+    "tidegauge.otlp._spans",
+    "tidegauge.storage.postgres._rows",
+    "tidegauge.storage.postgres._rows_points",
+)
 """All that belong to it."""
 
 
@@ -23,7 +29,7 @@ def missing() -> str:
         try:
             import_module(name)
         except ModuleNotFoundError:
-            return "it was not built when the package was installed"
+            return "when the package was installed it was not built, which takes a C compiler and Python's headers"
         except ImportError as error:
             return str(error)
     return ""
