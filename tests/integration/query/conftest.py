@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 
 from tests.servers.timescaledb import TestDatabase
-from tidegauge.config import ApiSettings, Settings
+from tidegauge.config import ApiSettings, Settings, ThrottleSettings
 from tidegauge.runtime import Location, assembled, refresh_rollups
 
 HOUR_NS = 3_600_000_000_000
@@ -98,7 +98,8 @@ async def client(database: TestDatabase, settings: Settings) -> AsyncIterator[Cl
     """The API and OTLP of one assembled program."""
     limits = ApiSettings(max_page=50, max_points=1000, max_series=20, max_trace_spans=200)
     location = Location(database.owner_dsn, None, embedded=database.kind == "embedded")
-    async with assembled(settings.model_copy(update={"api": limits}), location) as runtime:
+    unthrottled = ThrottleSettings(limit_short=0, limit_medium=0, limit_long=0)
+    async with assembled(settings.model_copy(update={"api": limits, "throttle": unthrottled}), location) as runtime:
         transport = httpx.ASGITransport(app=runtime.api)
         async with httpx.AsyncClient(transport=transport, base_url="http://tidegauge") as http:
             openapi = (await http.get("/api/openapi.json")).json()
