@@ -9,41 +9,12 @@ ORDER BY received_at;
 
 -- name: enter_requests
 -- The dictionaries' epoch, the ledger's answers to requests that are in it within the window, and those that were not there and are
--- entered, in the order of their keys (`rejected` is NULL). A request that is neither was entered by another writer at this moment. In the
--- first minute of a slot requests are entered into the slot before as well: a writer on the other side of the border meets them there.
-WITH wanted AS (
-    SELECT * FROM unnest(
-        %(digest)s::uuid[], %(tenant_id)s::smallint[], %(signal)s::smallint[], %(endpoint)s::text[],
-        %(items)s::bigint[], %(rejected)s::bigint[], %(message)s::text[]
-    ) AS w (digest, tenant_id, signal, endpoint, items, rejected, message)
-), known AS MATERIALIZED (
-    SELECT DISTINCT ON (digest, tenant_id, signal, endpoint) digest, tenant_id, signal, endpoint, rejected, message
-    FROM tidegauge.ingest_requests
-    WHERE digest = ANY (%(digest)s::uuid[]) AND slot >= now() - %(window)s::interval - INTERVAL '4 hours'
-    ORDER BY digest, tenant_id, signal, endpoint, received_at
-), slots AS (
-    SELECT time_bucket(INTERVAL '4 hours', now()) AS slot
-    UNION ALL
-    SELECT time_bucket(INTERVAL '4 hours', now()) - INTERVAL '4 hours'
-    WHERE now() - time_bucket(INTERVAL '4 hours', now()) < INTERVAL '1 minute'
-), entered AS (
-    INSERT INTO tidegauge.ingest_requests (slot, digest, tenant_id, signal, endpoint, items, rejected, message)
-    SELECT s.slot, w.digest, w.tenant_id, w.signal, w.endpoint, w.items, w.rejected, w.message
-    FROM wanted w CROSS JOIN slots s
-    WHERE (w.digest, w.tenant_id, w.signal, w.endpoint) NOT IN (SELECT digest, tenant_id, signal, endpoint FROM known)
-    ORDER BY w.digest, w.tenant_id, w.signal, w.endpoint, s.slot
-    ON CONFLICT DO NOTHING
-    RETURNING digest, tenant_id, signal, endpoint
-), answers AS (
-    SELECT digest, tenant_id, signal, endpoint, rejected, message FROM known
-    UNION ALL
-    SELECT digest, tenant_id, signal, endpoint, NULL, NULL
-    FROM entered
-    GROUP BY digest, tenant_id, signal, endpoint
-    HAVING count(*) = (SELECT count(*) FROM slots)
-)
-SELECT e.epoch, a.digest, a.tenant_id, a.signal, a.endpoint, a.rejected, a.message
-FROM tidegauge.dictionary_epoch e LEFT JOIN answers a ON true;
+-- entered (`rejected` is NULL). A request that is neither was entered by another writer at this moment.
+SELECT epoch, digest, tenant_id, signal, endpoint, rejected, message
+FROM tidegauge.enter_requests(
+    %(digest)s::uuid[], %(tenant_id)s::smallint[], %(signal)s::smallint[], %(endpoint)s::text[],
+    %(items)s::bigint[], %(rejected)s::bigint[], %(message)s::text[], %(window)s::interval
+);
 
 -- name: direct_compress
 -- For COPYs of this transaction from here on. TimescaleDB 2.23 does it for hypertables without continuous aggregates and without unique

@@ -1,0 +1,1 @@
+DROP FUNCTION tidegauge.enter_requests(uuid[], smallint[], smallint[], text[], bigint[], bigint[], text[], interval);
