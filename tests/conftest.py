@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from tests.servers import product as products
 from tests.servers import timescaledb
-from tests.servers.product import Product
+from tests.servers.product import UNTHROTTLED_SETTINGS, Product
 from tests.servers.timescaledb import TestDatabase
 from tidegauge import config
 from tidegauge.config import Settings
@@ -43,8 +43,8 @@ def _no_settings_from_outside() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def settings() -> Settings:
-    """The defaults."""
-    return config.load({}, env_file=None)
+    """The defaults, but that nobody asks too often."""
+    return config.load({}, env_file=None, overrides={"throttle": UNTHROTTLED_SETTINGS})
 
 
 @pytest_asyncio.fixture(scope="session")

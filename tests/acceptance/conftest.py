@@ -16,6 +16,8 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from tests.servers.product import UNTHROTTLED
+
 
 class Product:
     """A `tidegauge up` process. Its ports stay the same over restarts, so that exporters find it again."""
@@ -58,6 +60,7 @@ class Product:
         """Start and return once it has said where it is."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("TIDEGAUGE_", "OTEL_"))}
         environment.pop("DATABASE_URL", None)
+        environment |= UNTHROTTLED
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [

@@ -17,6 +17,8 @@ from typing import Any
 
 import psycopg
 
+from tests.servers.product import UNTHROTTLED
+
 START_SECONDS = 240  # of a machine that has other things to do
 STOP_SECONDS = 90
 
@@ -97,7 +99,7 @@ class Product:
         assert not self.is_running
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("TIDEGAUGE_", "OTEL_"))}
         environment.pop("DATABASE_URL", None)
-        environment |= self._settings
+        environment |= UNTHROTTLED | self._settings
         environment["TIDEGAUGE_OTLP_GRPC_LISTEN"] = f"127.0.0.1:{self._ports[2]}"
         if self._url is not None:
             environment["DATABASE_URL"] = self._url

@@ -19,6 +19,9 @@ import httpx
 
 START_SECONDS = 120
 STOP_SECONDS = 30
+UNTHROTTLED_SETTINGS = {"limit_short": 0, "limit_medium": 0, "limit_long": 0}
+# Tests ask far more often than people do.
+UNTHROTTLED = {f"TIDEGAUGE_THROTTLE_{name.upper()}": str(value) for name, value in UNTHROTTLED_SETTINGS.items()}
 PROGRAM = (sys.executable, "-m", "tidegauge.cli.main")
 
 
@@ -90,7 +93,7 @@ async def start(
     Args:
         data_dir: folder of the embedded database.
         arguments: more of them.
-        env: more variables; those of the caller's that are settings are left out.
+        env: more variables; those of the caller's that are settings are left out. Limits of requests are off where it does not set them.
         program: what stands for ``tidegauge``.
         workers: processes that receive; ``Product.places["workers"]`` names those of the start, ``Product.workers()`` those of now.
         command: ``up`` or ``serve``.
@@ -155,5 +158,5 @@ async def _collect(process: Process, lines: list[str]) -> None:
 
 
 def _clean_environment() -> dict[str, str]:
-    ours = ("TIDEGAUGE_", "DATABASE_URL", "ELASTICSEARCH_URL", "REDIS_URL", "OTEL_")
-    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    ours = ("TIDEGAUGE_", "DATABASE_URL", "ELASTICSEARCH_URL", "REDIS_URL", "THROTTLE_", "CIRCUIT_BREAKER_", "SENTRY_DSN", "OTEL_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | UNTHROTTLED
