@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from hashlib import blake2b
 from operator import or_
 from uuid import UUID, uuid4
 
-from tidegauge.errors import InvalidArgument, PayloadTooLarge
+from tidegauge.errors import InvalidArgument, PayloadTooLarge, RetryableError, TidegaugeError
 from tidegauge.ingest.admission import Share
 from tidegauge.ingest.limits import TimeLimits, enforce
+from tidegauge.ingest.numbers import IngestNumbers, Uncounted
 from tidegauge.ingest.refusals import RefusalLog
 from tidegauge.ingest.writer import Writer
 from tidegauge.model.batch import Batch, LogBatch, Signal
@@ -55,7 +56,14 @@ class Received:
 class Ingestor:
     """Decodes, validates and counts; storing is the writer's."""
 
-    def __init__(self, decoder: Decoder, writer: Writer, limits: Mapping[Signal, TimeLimits], now_ns: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        decoder: Decoder,
+        writer: Writer,
+        limits: Mapping[Signal, TimeLimits],
+        now_ns: Callable[[], int],
+        numbers: IngestNumbers | None = None,
+    ) -> None:
         self._decoder = decoder
         self._writer = writer
         self._limits = limits
@@ -64,6 +72,7 @@ class Ingestor:
         self._large = asyncio.Lock()
         self._turn = asyncio.Lock()
         self._refusals = RefusalLog(now_ns)
+        self._numbers = numbers or Uncounted()
 
     async def ingest(self, received: Received, share: Share | None = None) -> IngestOutcome:
         """Store a request; returns after it is durable. ``share`` is what its body holds already, where it was admitted as it came.
@@ -84,16 +93,28 @@ class Ingestor:
                 request = await self._decoded(received, budget)
             except (InvalidArgument, PayloadTooLarge) as error:
                 self._refusals.note(received.signal, received.endpoint, size, error)
+                self._numbers.refused(received.signal, error)
                 raise
             if not len(request.batch) and not request.batch.rejections:
                 # Empty requests succeed, and nothing is worth an entry in the ledger.
                 return IngestOutcome(0, "")
             held.hold(max(size, budget.used // _ROWS_FACTOR))
-            outcome = await self._writer.write(request)
+            outcome = await self._written(request)
             held.stored()
             return outcome
 
-    def admission(self, expected: int = 0) -> AbstractContextManager[Share]:
+    async def _written(self, request: IngestRequest) -> IngestOutcome:
+        try:
+            outcome = await self._writer.write(request)
+        except TidegaugeError as error:
+            if not isinstance(error, RetryableError):
+                self._numbers.refused(request.signal, error)
+            raise
+        self._numbers.stored(request, outcome)
+        return outcome
+
+    @contextmanager
+    def admission(self, expected: int = 0) -> Iterator[Share]:
         """A request's share of the pending bytes, to be opened before its body is read, of which ``expected`` bytes are announced.
 
         Raises:
@@ -101,7 +122,12 @@ class Ingestor:
             Unavailable: the server is shutting down, or the store is away and enough waits for it.
 
         """
-        return self._writer.admission(expected)
+        try:
+            with self._writer.admission(expected) as share:
+                yield share
+        except RetryableError as error:
+            self._numbers.turned_away(error)
+            raise
 
     async def _decoded(self, received: Received, budget: Budget) -> IngestRequest:
         size = len(received.body)

@@ -63,11 +63,15 @@ class IngestRequest:
 
 @dataclass(frozen=True, slots=True)
 class IngestOutcome:
-    """What became of a request: stored now, or stored earlier (``repeated``), then with the answer of that time."""
+    """What became of a request: stored now, or stored earlier (``repeated``), then with the answer of that time.
+
+    ``reasons`` are (reason, items) of what was rejected now, the decoders' rejections included.
+    """
 
     rejected: int
     message: str
     repeated: bool = False
+    reasons: tuple[tuple[str, int], ...] = ()
 
 
 class IngestStore(Protocol):

@@ -162,7 +162,8 @@ def _outcome(request: IngestRequest) -> IngestOutcome:
     rejections = [rejection for rejection in request.batch.rejections if rejection.refuses_items]
     # One of no items is a warning: everything was stored.
     reasons = "; ".join(f"{each.items} × {each.reason}: {each.message}" if each.items else each.message for each in rejections)
-    return IngestOutcome(sum(rejection.items for rejection in rejections), reasons[:4000])
+    counted = tuple((rejection.reason, rejection.items) for rejection in request.batch.rejections)
+    return IngestOutcome(sum(rejection.items for rejection in rejections), reasons[:4000], reasons=counted)
 
 
 def _entries(requests: Sequence[tuple[IngestRequest, IngestOutcome]], window: timedelta) -> Mapping[str, object]:
