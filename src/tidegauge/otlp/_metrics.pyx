@@ -308,7 +308,8 @@ cdef class MetricReader:
             self.texts.append((name, unit, _text(&metric.description)))
             # Without points a metric is nothing, unless it is of a type that is not known.
             metric.is_odd = not metric.kind or metric.points and not _is_named(name, unit)
-            if metric.is_odd or metric.has_metadata and metric.points:
+            # What describes a metric is checked with the message alone.
+            if metric.is_odd or metric.has_metadata:
                 self._checked(part)
             if not metric.is_odd and metric.points:
                 self._find_series_of(part, metric, number)
