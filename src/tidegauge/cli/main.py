@@ -10,6 +10,7 @@ import orjson
 import typer
 
 from tidegauge import __version__, config
+from tidegauge.cli.check import check
 from tidegauge.cli.db import db_app
 from tidegauge.cli.simulate import simulate
 from tidegauge.cli.terminal import tell
@@ -27,6 +28,7 @@ app.command()(up)
 app.command()(serve)
 app.add_typer(db_app)
 app.command()(simulate)
+app.command()(check)
 
 
 @app.command("config")
