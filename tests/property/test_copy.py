@@ -136,7 +136,9 @@ def test_logs(request: Message, seed: int, odd: frozenset[str]) -> None:
                 **from_resource(row, ids),
             }
         )
-    stream = copy.framed([copy.logs(batch, TENANT, ids.resources, ids.scopes, DIGEST, RECEIVED)])
+    found = copy.logs(batch, TENANT, ids.resources, ids.scopes, DIGEST, RECEIVED)
+    assert found == copy.logs(batch, TENANT, ids.resources, ids.scopes, DIGEST, RECEIVED, compiled=False)
+    stream = copy.framed([found])
     same("logs", copyformat.read_rows("logs", stream, ITEMS), wanted)
 
 
@@ -157,5 +159,8 @@ def test_points(request: Message, seed: int, odd: frozenset[str]) -> None:
                 start = wanted[-1].pop("start_time_unix_nano")
                 wanted[-1]["start_timestamp"] = None if start is None else start // 1000
         name = "metrics" if table == "numbers" else f"metric_{table}"
-        stream = copy.framed([encode(getattr(batch, table), ids.series)])
+        rows = encode(getattr(batch, table), ids.series)
+        if table in ("numbers", "histograms"):
+            assert rows == encode(getattr(batch, table), ids.series, compiled=False)
+        stream = copy.framed([rows])
         same(table, copyformat.read_rows(name, stream, POINTS), wanted)

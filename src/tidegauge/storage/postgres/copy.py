@@ -4,7 +4,7 @@ Format: PostgreSQL documentation, COPY, "Binary Format"; values in the types' se
 adds header and trailer, so that the rows of many requests go out as one COPY. The column order is that of the statements in
 sql/queries/ingest.sql.
 
-What is compiled (``_rows.pyx``) writes the same bytes; ``compiled=False`` is for comparing the two.
+What is compiled (``_rows.pyx``, ``_rows_points.pyx``) writes the same bytes; ``compiled=False`` is for comparing the two.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ from tidegauge.storage.postgres.copy_values import (
 )
 
 _rows = compiled_module("tidegauge.storage.postgres._rows")
+_rows_points = compiled_module("tidegauge.storage.postgres._rows_points")
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
 
@@ -239,8 +240,10 @@ def _root(batch: SpanBatch, row: int, resource_ids: Sequence[tuple[int, int]]) -
     return _root_head(8, batch.span_id[row], 4, resource_ids[batch.resource[row]][1], 8, duration, len(name)) + name
 
 
-def numbers(columns: NumberColumns, series_ids: Sequence[int]) -> bytes:
+def numbers(columns: NumberColumns, series_ids: Sequence[int], *, compiled: bool = True) -> bytes:
     """Rows of ``tidegauge.metrics``."""
+    if compiled and _rows_points is not None:
+        return _rows_points.numbers(columns, series_ids)  # type: ignore[no-any-return]
     out: list[bytes] = []
     add = out.append
     for series, time, start, value, value_int, flags in zip(
@@ -260,8 +263,10 @@ def numbers(columns: NumberColumns, series_ids: Sequence[int]) -> bytes:
     return b"".join(out)
 
 
-def histograms(columns: HistogramColumns, series_ids: Sequence[int]) -> bytes:
+def histograms(columns: HistogramColumns, series_ids: Sequence[int], *, compiled: bool = True) -> bytes:
     """Rows of ``tidegauge.metric_histograms``."""
+    if compiled and _rows_points is not None:
+        return _rows_points.histograms(columns, series_ids)  # type: ignore[no-any-return]
     out: list[bytes] = []
     for (
         series, time, start, count, sum_, min_, max_, bucket_counts, flags, scale, zero_count, zero_threshold, positive_offset,
@@ -340,8 +345,12 @@ def logs(
     scope_ids: Sequence[int],
     digest: UUID,
     received_at_unix_nano: int,
+    *,
+    compiled: bool = True,
 ) -> bytes:
     """Rows of ``tidegauge.logs``; a record without any time gets the moment its request was received."""
+    if compiled and _rows_points is not None:
+        return _rows_points.logs(batch, tenant_id, resource_ids, scope_ids, digest, received_at_unix_nano)  # type: ignore[no-any-return]
     out: list[bytes] = []
     texts = Texts()
     resource = scope = -1
