@@ -27,7 +27,7 @@ from pathlib import Path
 
 import platformdirs
 
-from tests.servers.timescaledb import docker_runs
+from tests.servers.choosing import Choice, docker_runs
 
 URL_VARIABLE = "TIDEGAUGE_TEST_ELASTICSEARCH_URL"
 IMAGE = "docker.elastic.co/elasticsearch/elasticsearch:8.19.7"
@@ -40,31 +40,25 @@ _START_SECONDS = 120.0
 _STOP_SECONDS = 30.0
 
 
-class Missing(Exception):
-    """There is no Elasticsearch to test on; says why."""
-
-
 @functools.cache
-def choice() -> str:
-    """``url``, ``container``, ``launcher``, or why there is none (then it holds a blank)."""
+def choice() -> Choice:
+    """What is used, and why."""
     if os.environ.get(URL_VARIABLE):
-        return "url"
+        return Choice("url", f"the server in {URL_VARIABLE}")
     if docker_runs():
-        return "container"
+        return Choice("container", f"a container of {IMAGE}")
     if shutil.which("mvn") is None and not (_home() / ".complete").exists():
-        return f"needs {URL_VARIABLE}, Docker, or Maven"
-    return "launcher" if _java_home() is not None else f"needs {URL_VARIABLE}, Docker, or a JDK of {_MINIMUM_JAVA} or newer"
+        return Choice("none", f"no {URL_VARIABLE}, no Docker, no Maven (`apt install maven` brings it)")
+    java = _java_home()
+    if java is None:
+        return Choice("none", f"no {URL_VARIABLE}, no Docker, no JDK of {_MINIMUM_JAVA} or newer (ES_JAVA_HOME)")
+    return Choice("launcher", f"a server of its own, on {java}")
 
 
 @contextlib.contextmanager
-def server() -> Iterator[str]:
-    """The address of a server while the block runs.
-
-    Raises:
-        Missing: there is none.
-
-    """
-    match choice():
+def running() -> Iterator[str]:
+    """The address of a server while the block runs. Others may use it as well: keep to a data stream of your own."""
+    match choice().kind:
         case "url":
             yield os.environ[URL_VARIABLE]
         case "container":
@@ -73,8 +67,8 @@ def server() -> Iterator[str]:
             with Launcher() as launcher:
                 launcher.start()
                 yield launcher.url
-        case reason:
-            raise Missing(reason)
+        case _:
+            raise AssertionError("there is no Elasticsearch: skip before")
 
 
 def _container() -> Iterator[str]:
@@ -140,7 +134,7 @@ class Launcher:
         self._install = _install()
         java_home = _java_home()
         if java_home is None:
-            raise Missing(choice())
+            raise AssertionError(choice().what)
         self._java_home = java_home
         self._account = _Account(pwd.getpwnam(_USER).pw_uid, pwd.getpwnam(_USER).pw_gid) if os.geteuid() == 0 else None
         self._folder = Path(tempfile.mkdtemp(prefix="tidegauge-elasticsearch-"))
@@ -190,10 +184,12 @@ action.destructive_requires_name: false
         environment |= {
             "JAVA": str(self._java_home / "bin/java"), "JAVA_TYPE": "ES_JAVA_HOME", "ES_JAVA_HOME": str(self._java_home),
             "ES_HOME": str(self._install), "ES_PATH_CONF": str(self._folder / "config"), "ES_DISTRIBUTION_TYPE": "tar",
-            "ES_TMPDIR": str(self._folder / "tmp"), "HOME": str(self._folder / "tmp"), "CLI_JAVA_OPTS": "-Xms4m -Xmx64m -XX:+UseSerialGC",
+            "ES_TMPDIR": str(self._folder / "tmp"), "HOME": str(self._folder / "tmp"),
+            "CLI_JAVA_OPTS": "-Xms4m -Xmx64m -XX:+UseSerialGC",
         }  # fmt: skip
         command = [
-            str(self._java_home / "bin/java"), "-Xms4m", "-Xmx32m", "-XX:+UseSerialGC", "-cp", f"{self._install}/lib/tools/server-launcher/*",
+            str(self._java_home / "bin/java"), "-Xms4m", "-Xmx32m", "-XX:+UseSerialGC",
+            "-cp", f"{self._install}/lib/tools/server-launcher/*",
             "org.elasticsearch.server.launcher.ServerLauncher",
         ]  # fmt: skip
         account = {} if self._account is None else {"user": self._account.uid, "group": self._account.gid, "extra_groups": []}

@@ -89,7 +89,8 @@ def lines(request: IngestRequest, stream: Stream) -> list[bytes]:
                 b"" if span_id is None else b',"span_id":"' + span_id.hex().encode() + b'"',
                 b"" if not flags else b',"trace_flags":%d' % flags,
                 b"" if not dropped else b',"dropped_attributes_count":%d' % dropped,
-                attributes, origin, tidegauge, ordinal, b"[]" if attributes == NO_ATTRIBUTES else dumps(terms(orjson.loads(attributes))), tail,
+                attributes, origin, tidegauge, ordinal,
+                b"[]" if attributes == NO_ATTRIBUTES else dumps(terms(orjson.loads(attributes))), tail,
             )
         )  # fmt: skip
     return out

@@ -29,6 +29,8 @@ _PAGE = 1_000
 _BUCKETS = 10_000
 # Values that a shard tells of at first, and at the most where the first answer was not exact.
 _SHARD_VALUES = (1_000, 10_000, 60_000)
+# More than anybody sends.
+_SEVERITIES = 1_000
 _MILLISECOND_NS = 1_000_000
 _DELETE_SECONDS = 3600
 # Lucene's regular expressions: every character that may mean something.
@@ -87,7 +89,9 @@ class ElasticsearchLogStore:
 
     async def top_values(self, tenant_id: int, wanted: LogFilter, field: LogField | str, limit: int) -> Sequence[TopValue]:
         """See ``LogStore``. Exact unless a field has more than 60,000 values in an index, all about as frequent."""
-        terms: dict[str, Any] = {"size": limit, "order": [{"_count": "desc"}, {"_key": "asc"}]}
+        # Numbers are ordered as numbers there, and among values of equal counts the answer's order is that of texts.
+        size = max(limit, _SEVERITIES) if field is LogField.SEVERITY else limit
+        terms: dict[str, Any] = {"size": size, "order": [{"_count": "desc"}, {"_key": "asc"}]}
         prefix = ""
         if isinstance(field, LogField):
             terms["field"] = _FIELDS[field]
@@ -100,12 +104,13 @@ class ElasticsearchLogStore:
                 query=query(tenant_id, wanted),
                 size=0,
                 track_total_hits=False,
-                aggs={"top": {"terms": {**terms, "shard_size": max(values, limit)}}},
+                aggs={"top": {"terms": {**terms, "shard_size": max(values, size)}}},
             )
             told = answer.get("aggregations", {}).get("top", {})
             if not told.get("doc_count_error_upper_bound"):
                 break
-        return [TopValue(str(each["key"])[len(prefix) :], each["doc_count"]) for each in told.get("buckets", ())]
+        found = [TopValue(str(each["key"])[len(prefix) :], each["doc_count"]) for each in told.get("buckets", ())]
+        return sorted(found, key=lambda value: (-value.count, value.value))[:limit]
 
     async def context(self, tenant_id: int, log_id: str, before: int, after: int, wanted: LogFilter | None = None) -> LogContext | None:
         """See ``LogStore``."""
