@@ -57,9 +57,9 @@ def build(root: Path, sources: str = "*.pyx") -> dict[str, Path]:
     ``sources``: a pattern of names, where not all are wanted.
     """
     from Cython.Build import cythonize
-    from setuptools import Extension
-    from setuptools.command.build_ext import build_ext
-    from setuptools.dist import Distribution
+    from setuptools import Extension  # type: ignore[import-untyped]
+    from setuptools.command.build_ext import build_ext  # type: ignore[import-untyped]
+    from setuptools.dist import Distribution  # type: ignore[import-untyped]
 
     source = root / "src"
     flags = os.environ.get(FLAGS, "").split()
@@ -78,7 +78,7 @@ def build(root: Path, sources: str = "*.pyx") -> dict[str, Path]:
     before = Path.cwd()
     os.chdir(root)
     try:
-        found = cythonize(
+        found = cythonize(  # type: ignore[no-untyped-call]
             extensions,
             include_path=["src"],
             build_dir=str(folder / "c"),

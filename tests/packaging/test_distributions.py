@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers import product as products
+from tidegauge import compiled
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -66,6 +67,16 @@ def test_wheel_carries_what_runs(wheel: Path) -> None:
     assert expected - names == set()
     assert {"tidegauge/embedded/server.mjs", "tidegauge/embedded/package-lock.json", "tidegauge/_migrations/env.py"} <= names
     assert [name for name in names if name.startswith(("tests/", "docs/", "benchmarks/")) or "node_modules" in name] == []
+    assert [name for name in names if name.endswith((".c", ".pyx", ".pxd"))] == []
+    modules = sorted(name for name in names if name.endswith(".so"))
+    suffix = sysconfig.get_config_var("EXT_SUFFIX")
+    assert modules == (sorted(module.replace(".", "/") + suffix for module in compiled.MODULES) if is_compiled(wheel) else [])
+    # What could be built for the clone can be built for a wheel.
+    assert is_compiled(wheel) or compiled.missing()
+
+
+def is_compiled(wheel: Path) -> bool:
+    return not wheel.name.endswith("-py3-none-any.whl")
 
 
 def test_sdist_can_be_tested(distributions: Path) -> None:
@@ -73,19 +84,24 @@ def test_sdist_can_be_tested(distributions: Path) -> None:
     with tarfile.open(archive) as opened:
         names = {name.partition("/")[2] for name in opened.getnames()}
     assert {
-        "pyproject.toml", "LICENSE", "README.md", "alembic.ini", "sql/schema/0001_foundation.up.sql", "migrations/env.py", "Makefile",
-        "requirements/dev.txt", "tests/conftest.py", "tools/dev.py", "src/tidegauge/embedded/package-lock.json",
+        "pyproject.toml", "hatch_build.py", "LICENSE", "README.md", "alembic.ini", "sql/schema/0001_foundation.up.sql", "migrations/env.py",
+        "Makefile", "requirements/dev.txt", "tests/conftest.py", "tools/dev.py", "src/tidegauge/embedded/package-lock.json",
+        "src/tidegauge/_buffer.pxd", "src/tidegauge/otlp/_spans.pyx",
     } <= names  # fmt: skip
+    assert [name for name in names if name.endswith((".c", ".so"))] == []
 
 
-def test_installed_commands_use_what_the_wheel_brought(installed: Path, tmp_path: Path) -> None:
+def test_installed_commands_use_what_the_wheel_brought(wheel: Path, installed: Path, tmp_path: Path) -> None:
     found = _run(installed / "python", "-c", "import tidegauge; print(tidegauge.__file__)", cwd=tmp_path)
     assert Path(found.strip()).is_relative_to(installed.parent)
+    described = "from tidegauge import compiled; print(compiled.described())"
+    assert (_run(installed / "python", "-c", described, cwd=tmp_path).strip() == "compiled") is is_compiled(wheel)
     assert _run(installed / "tidegauge", "version", cwd=tmp_path).startswith("tidegauge ")
     assert json.loads(_run(installed / "tidegauge", "config", "--json", cwd=tmp_path))["TIDEGAUGE_LIFECYCLE_TRACES_RETENTION"] == "30d"
 
 
-async def test_up_runs_away_from_the_clone(installed: Path, tmp_path: Path) -> None:
+async def test_up_runs_away_from_the_clone(wheel: Path, installed: Path, tmp_path: Path) -> None:
     async with products.running(tmp_path / "data", program=[str(installed / "tidegauge")]) as product, product.api() as api:
         response = await api.get("/api/health/ready")
     assert response.status_code == 200, response.text
+    assert ("decoder: compiled\n" in product.stderr) is is_compiled(wheel)

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
+from tidegauge import compiled
 from tidegauge.storage.postgres.status import Freshness, JobRun, Status, Table
 from tidegauge.storage.postgres.validate import Difference
 from tidegauge.units import format_duration
@@ -18,11 +19,11 @@ _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def as_json(status: Status) -> Mapping[str, object]:
-    """The status with what is computed from it; durations in seconds."""
+    """The status with what is computed from it, and how this installation reads requests; durations in seconds."""
     content = asdict(status)
     for plain_table, table in zip(content["tables"], status.tables, strict=True):
         plain_table["compression_ratio"] = table.compression_ratio
-    return {_named(name): _suffixed(value) for name, value in content.items()}
+    return {_named(name): _suffixed(value) for name, value in content.items()} | {"decoder": compiled.described()}
 
 
 def plain(value: object) -> object:
@@ -56,6 +57,7 @@ def print_status(description: str, status: Status) -> None:
         f"{_size(status.bytes)}; jobs are run by {workers}",
         soft_wrap=True,
     )
+    console.print(f"decoder: {escape(compiled.described())}", soft_wrap=True)
     for part in (_tables(status.tables), _rollups(status.rollups), _jobs(status.jobs)):
         console.print()
         console.print(part)

@@ -15,7 +15,7 @@ import orjson
 import typer
 import uvloop
 
-from tidegauge import config
+from tidegauge import compiled, config
 from tidegauge.cli.running import receiving
 from tidegauge.cli.terminal import progress, say, show_columns
 from tidegauge.cli.workers import Workers
@@ -126,6 +126,7 @@ async def _serve(settings: Settings, children: list[Workers], *, as_json: bool, 
     for name, what in _not_yet(settings):
         say(f"{name} is set, but this version keeps {what}", "yellow")
     report = _log.info if _logs_alone(settings) else progress
+    report(f"decoder: {compiled.described()}")
     with ExitStack() as addresses:
         otlp = addresses.enter_context(taken(settings.otlp.listen, "TIDEGAUGE_OTLP_LISTEN"))
         api = addresses.enter_context(taken(settings.api.listen, "TIDEGAUGE_API_LISTEN"))

@@ -21,7 +21,7 @@ import pytest_asyncio
 
 from tests.servers import timescaledb
 from tests.servers.timescaledb import TestDatabase
-from tidegauge import config
+from tidegauge import compiled, config
 from tidegauge.cli import main
 from tidegauge.config import Settings
 from tidegauge.storage.postgres import migrate, validate
@@ -137,6 +137,7 @@ def test_an_embedded_database_that_does_not_run_is_started_for_the_moment(stoppe
     assert f"revision {validate.head()}" in stopped.migrated.err
     assert stopped.status.status == 0, stopped.status.err
     assert json.loads(stopped.status.out)["revision"] == validate.head()
+    assert json.loads(stopped.status.out)["decoder"] == compiled.described()
     assert "started for this command" in stopped.migrated.err
 
 
