@@ -12,6 +12,7 @@ import typer
 from tidegauge import __version__, config
 from tidegauge.cli.check import check
 from tidegauge.cli.db import db_app
+from tidegauge.cli.loadtest import loadtest
 from tidegauge.cli.simulate import simulate
 from tidegauge.cli.terminal import tell
 from tidegauge.cli.up import serve, up
@@ -28,6 +29,7 @@ app.command()(up)
 app.command()(serve)
 app.add_typer(db_app)
 app.command()(simulate)
+app.command()(loadtest)
 app.command()(check)
 
 
