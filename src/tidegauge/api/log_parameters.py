@@ -163,3 +163,7 @@ class DeleteParameters(FilterParameters):
     def time(self, now_ns: int) -> TimeRange:
         """The range."""
         return times.parse_range(self.start, self.end, now_ns)
+
+
+class TailParameters(FilterParameters, FormParameters):
+    """Parameters of a live tail."""

@@ -121,6 +121,8 @@ class LogFilter:
 
 CORRELATION_KEYS = ("correlation_id", "correlation.id", "x-correlation-id")
 SEARCHED_BYTES = 8191
+STORED_LOGS = "logs"
+"""The topic of the channel that tells of log records as they are stored (``tidegauge.ingest.announcing``)."""
 
 
 def searched_part(value: str) -> str:

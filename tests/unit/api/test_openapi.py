@@ -23,7 +23,9 @@ async def test_every_operation_says_what_it_does(document: Any) -> None:
         assert operation["description"]
         assert set(operation["tags"]) <= tags
         assert "422" not in operation["responses"]
-        assert operation["responses"]["200"]["content"]["application/json"]["schema"]
+        (media_type,) = operation["responses"]["200"]["content"]
+        assert media_type == ("text/event-stream" if operation["operationId"] == "tail_logs" else "application/json")
+        assert operation["responses"]["200"]["content"][media_type]["schema"]
         for parameter in operation.get("parameters", ()):
             assert parameter["description"], parameter
 
