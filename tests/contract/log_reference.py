@@ -144,7 +144,7 @@ def _text(record: StoredLog, field: LogField | str) -> str | None:
         case bool(value):
             return "true" if value else "false"
         case int() | float() as number:
-            return format(Decimal(repr(number)), "f")
+            return format(Decimal(repr(number or 0 * abs(number))), "f")
         case str(text):
             return searched_part(text)
     return None

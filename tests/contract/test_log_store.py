@@ -83,17 +83,19 @@ class Filled:
         return wanted, [each for each in self.records if reference.matches(each, wanted)]
 
 
-@pytest_asyncio.fixture(scope="module", params=["timescaledb", "elasticsearch"])
-async def stores(request: pytest.FixtureRequest) -> AsyncIterator[Stores]:
+@pytest.fixture(scope="module", params=["timescaledb", "elasticsearch"])
+def server(request: pytest.FixtureRequest) -> str | TestDatabase:
+    """What each adapter stands on: the address of Elasticsearch, or a database."""
+    found: str | TestDatabase = request.getfixturevalue("elasticsearch_url" if request.param == "elasticsearch" else "database")
+    return found
+
+
+@pytest_asyncio.fixture(scope="module")
+async def stores(server: str | TestDatabase, settings: Settings) -> AsyncIterator[Stores]:
     """Each adapter."""
-    if request.param == "elasticsearch":
-        async with on_elasticsearch(request.getfixturevalue("elasticsearch_url")) as opened:
-            yield opened
-    else:
-        database: TestDatabase = request.getfixturevalue("database")
-        settings: Settings = request.getfixturevalue("settings")
-        async with on_timescaledb(database, settings) as opened:
-            yield opened
+    opening = on_elasticsearch(server) if isinstance(server, str) else on_timescaledb(server, settings)
+    async with opening as opened:
+        yield opened
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -139,10 +141,10 @@ FILTERS: list[dict[str, Any]] = [
     {"service": "cart", "text": "payment", "min_severity": 9},
 ]
 SEARCHES = [
-    "payment", "PAYMENT declined", '"payment declined"', '"declined payment"', "payment -declined", "-payment", "user_id", "user_id=42", "42",
-    "10.0.0.1", "1e5", "1e50", "1e50d", "orders/17", "declined or refused", "fällig", "ÄRGER", "ärger", "quoted", "платёж отклонён",
-    "日本語のログ", "istanbul", "σας", "café", "cafe", "a b", '"a b"', "behind", "xxx", "amp", "foo@example.com", '"the the end"', "structured",
-    '"k structured"', "2", "", "—", '-"payment declined" payment', "or", "not or or", '"', "end the",
+    "payment", "PAYMENT declined", '"payment declined"', '"declined payment"', "payment -declined", "-payment", "user_id", "user_id=42",
+    "42", "10.0.0.1", "1e5", "1e50", "1e50d", "orders/17", "declined or refused", "fällig", "ÄRGER", "ärger", "quoted", 
+    "платёж отклонён", "日本語のログ", "istanbul", "σας", "café", "cafe", "a b", '"a b"', "behind", "xxx", "amp", "foo@example.com", '"the the end"',
+    "structured", '"k structured"', "2", "", "—", '-"payment declined" payment', "or", "not or or", '"', "end the",
 ]  # fmt: skip
 ATTRIBUTE_FILTERS = [
     AttributeFilter(name, values)

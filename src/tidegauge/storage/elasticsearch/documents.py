@@ -150,16 +150,15 @@ def attribute_terms(attributes: dict[str, Any]) -> list[str]:
 
 @lru_cache(1024)
 def number_text(value: int | float) -> str:
-    """A number as it stands in JSON, without an exponent: as PostgreSQL shows it."""
-    return str(value) if isinstance(value, int) else format(Decimal(repr(value)), "f")
+    """A number as it stands in JSON, without an exponent: as PostgreSQL shows it, which knows no -0."""
+    return str(value) if isinstance(value, int) else format(Decimal(repr(value or 0.0)), "f")
 
 
 @lru_cache(1024)
 def number(value: int | float) -> str:
     """The same text for equal numbers: 1 and 1.0."""
     text = number_text(value)
-    text = text.rstrip("0").rstrip(".") if "." in text else text
-    return "0" if text == "-0" else text
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _origin(resource: ResourceEntry, scope: ScopeEntry) -> tuple[bytes, bytes]:
