@@ -39,12 +39,15 @@ from tidegauge.storage.postgres import validate
 from tidegauge.storage.postgres.applications import PostgresApplicationStore
 from tidegauge.storage.postgres.database import Database
 from tidegauge.storage.postgres.ingest import PostgresIngestStore
+from tidegauge.storage.postgres.lag import PostgresLag
 from tidegauge.storage.postgres.logs import PostgresLogStore
 from tidegauge.storage.postgres.maintenance import PostgresMaintenance
 from tidegauge.storage.postgres.metrics import PostgresMetricStore
 from tidegauge.storage.postgres.rejections import PostgresRejectionStore
 from tidegauge.storage.postgres.traces import PostgresTraceStore
-from tidegauge.telemetry.requests import Observed
+from tidegauge.telemetry.assembly import Telemetry, repeated
+from tidegauge.telemetry.jobs import LAG_SECONDS, CountedJobs, Lag, states_sample
+from tidegauge.telemetry.observing import circuit_sample, ingest_sample, pool_sample
 
 Report = Callable[[str], None]
 _QUIET_SECONDS = 3.0
@@ -113,25 +116,38 @@ def known_location(settings: Settings) -> Location | None:
 
 @asynccontextmanager
 async def assembled(
-    settings: Settings, location: Location, now_ns: Callable[[], int] = time.time_ns, *, maintains: bool = True
+    settings: Settings,
+    location: Location,
+    now_ns: Callable[[], int] = time.time_ns,
+    *,
+    maintains: bool = True,
+    telemetry: Telemetry | None = None,
 ) -> AsyncIterator[Runtime]:
     """The program on a database whose schema is there; what was acknowledged is committed before the block is left.
 
-    ``maintains``: whether this process does the database's maintenance, which one process alone does.
+    ``maintains``: whether this process does the database's maintenance, which one process alone does. ``telemetry`` observes all of it.
 
     Raises:
         MigrationError: the schema is not this version's.
         Unavailable: the database does not answer.
 
     """
+    telemetry = telemetry or Telemetry()
     async with AsyncExitStack() as stack:
         circuits = {name: Circuit(name, circuit_limits(settings)) for name in dependencies(settings)}
-        reading = opened(settings, location.owner_dsn, statement_timeout=settings.api.query_timeout, guard=circuits["timescaledb"])
+        guards = {name: telemetry.guard(circuit) for name, circuit in circuits.items()}
+        reading = opened(
+            settings,
+            location.owner_dsn,
+            statement_timeout=settings.api.query_timeout,
+            guard=guards["timescaledb"],
+            statements=telemetry.statements(),
+        )
         database = await stack.enter_async_context(reading)
         await _check_revision(database)
-        caches = await stack.enter_async_context(cache.opened(settings.cache, circuits.get("redis", unguarded)))
-        writer = await stack.enter_async_context(_writer(settings, location, now_ns))
-        ingestor = Ingestor(Decoder(), writer, time_limits(settings.lifecycle, settings.ingest), now_ns)
+        caches = await stack.enter_async_context(cache.opened(settings.cache, guards.get("redis", unguarded)))
+        writer = await stack.enter_async_context(_writer(settings, location, now_ns, telemetry))
+        ingestor = Ingestor(Decoder(), writer, time_limits(settings.lifecycle, settings.ingest), now_ns, telemetry.ingest())
         otlp = OtlpHttp(ingestor, settings.otlp.max_body_bytes)
 
         pings = {"timescaledb": database.ping} | ({} if caches.ping is None else {"redis": caches.ping})
@@ -146,22 +162,29 @@ async def assembled(
             readiness=readiness,
             now_ns=now_ns,
             circuits=lambda: [circuit.status() for circuit in circuits.values()],
+            exposition=telemetry.metrics.exposition,
         )
         guarded = BearerAuth(otlp, _secret(settings.api.token), otlp_refusal)
         ways = LogWays(ingestor, settings.otlp.max_body_bytes, _secret(settings.api.token), readiness)
         if maintains:
-            await stack.enter_async_context(maintained(settings, location, lambda: writer.quiet_seconds))
+            await stack.enter_async_context(maintained(settings, location, lambda: writer.quiet_seconds, telemetry))
         api = Beside(_OtlpBeside(create_app(services, settings.api, request_limits(settings, caches)), guarded), ways, is_way)
-        receivers = Observed(Beside(guarded, ways, is_way_at_root), None, None, ingest_route)
-        yield Runtime(receivers, Observed(api, None, None, ingest_route), ingestor, writer, readiness)
+        receivers, observed_api = telemetry.apps((Beside(guarded, ways, is_way_at_root), api), ingest_route)
+        samples = (pool_sample(telemetry.metrics, "api", database), circuit_sample(telemetry.metrics, circuits.values()))
+        await stack.enter_async_context(telemetry.sampling(*samples, ingest_sample(telemetry.metrics, [writer])))
+        yield Runtime(receivers, observed_api, ingestor, writer, readiness)
 
 
 @asynccontextmanager
-async def _writer(settings: Settings, location: Location, now_ns: Callable[[], int]) -> AsyncIterator[Writer]:
+async def _writer(settings: Settings, location: Location, now_ns: Callable[[], int], telemetry: Telemetry) -> AsyncIterator[Writer]:
     """The writer on connections of its own: readers that hold all others for seconds must not keep anything from being stored."""
     ingest, connections = settings.ingest, settings.ingest.writer_connections + SUSPECTS
     lock_timeout = min(settings.database.lock_timeout, _INGEST_LOCK_TIMEOUT)
-    async with opened(settings, location.owner_dsn, pool_size=connections, lock_timeout=lock_timeout) as database:
+    statements = telemetry.statements()
+    async with (
+        opened(settings, location.owner_dsn, pool_size=connections, lock_timeout=lock_timeout, statements=statements) as database,
+        telemetry.sampling(pool_sample(telemetry.metrics, "ingest", database)),
+    ):
         abilities = await database.capabilities()
         store = PostgresIngestStore(
             database,
@@ -171,7 +194,7 @@ async def _writer(settings: Settings, location: Location, now_ns: Callable[[], i
             direct_compress=ingest.direct_compress and abilities.direct_compress,
         )
         async with Writer(
-            store,
+            telemetry.store(store, "timescaledb"),
             max_pending_bytes=ingest.max_pending_bytes,
             group_max_rows=ingest.group_max_rows,
             group_max_bytes=ingest.group_max_bytes,
@@ -196,27 +219,41 @@ async def _check_revision(database: Database) -> None:
 
 
 @asynccontextmanager
-async def maintained(settings: Settings, location: Location, quiet_seconds: Callable[[], float]) -> AsyncIterator[None]:
+async def maintained(
+    settings: Settings, location: Location, quiet_seconds: Callable[[], float], telemetry: Telemetry | None = None
+) -> AsyncIterator[None]:
     """Maintenance at work while the block runs, where the database has no workers for it. One process does it for all.
 
     Args:
         settings: of the database and its lifecycle.
         location: the database.
         quiet_seconds: how long ago anything was committed, by any process.
+        telemetry: observes it.
 
     Raises:
         MigrationError: the schema is not this version's.
         Unavailable: the database does not answer.
 
     """
-    async with opened(settings, location.owner_dsn, pool_size=_OWN_POOL_SIZE) as database:
+    telemetry = telemetry or Telemetry()
+    metrics = telemetry.metrics
+    async with opened(settings, location.owner_dsn, pool_size=_OWN_POOL_SIZE, statements=telemetry.statements()) as database:
         await _check_revision(database)
         abilities = await database.capabilities()
-        maintenance = Maintenance(PostgresMaintenance(database), settings.lifecycle, abilities, lambda: quiet_seconds() > _QUIET_SECONDS)
+        maintenance = Maintenance(
+            PostgresMaintenance(database),
+            settings.lifecycle,
+            abilities,
+            lambda: quiet_seconds() > _QUIET_SECONDS,
+            watch=CountedJobs(metrics),
+        )
+        lag = Lag(metrics, PostgresLag(database), reads_jobs=abilities.has_background_workers)
+        states = states_sample(metrics, lambda: maintenance.states() + lag.states)
         stop = asyncio.Event()
         task = asyncio.create_task(maintenance.run(stop), name="maintenance")
         try:
-            yield
+            async with telemetry.sampling(pool_sample(metrics, "maintenance", database), states), repeated(LAG_SECONDS, lag.read, "lag"):
+                yield
         finally:
             stop.set()
             # A turn ends soon, unless the database is away; each is a transaction, so that breaking one off breaks nothing.
@@ -245,6 +282,7 @@ def opened(
     statement_timeout: timedelta | None = None,
     lock_timeout: timedelta | None = None,
     guard: Guard = unguarded,
+    statements: Guard | None = None,
 ) -> Database:
     """A pool on ``dsn``, to be entered; what is not said is as in ``settings.database``."""
     return Database(
@@ -254,6 +292,7 @@ def opened(
         statement_timeout=statement_timeout or settings.database.statement_timeout,
         lock_timeout=lock_timeout or settings.database.lock_timeout,
         guard=guard,
+        statements=statements,
     )
 
 

@@ -11,7 +11,7 @@ from tidegauge.api.auth import BearerAuth
 from tidegauge.api.clients import client_naming
 from tidegauge.api.context import Context
 from tidegauge.api.disconnect import CancelOnDisconnect
-from tidegauge.api.routers import applications, health, logs, metrics, rejections, traces
+from tidegauge.api.routers import applications, exposition, health, logs, metrics, rejections, traces
 from tidegauge.api.services import ApiServices, Limits
 from tidegauge.api.throttle import Throttle
 from tidegauge.config import ApiSettings
@@ -53,7 +53,16 @@ def create_app(services: ApiServices, settings: ApiSettings, limits: Limits | No
     )
     app.state.context = Context(services, settings)
     problems.install(app)
-    for router in (applications.router, metrics.router, traces.router, logs.router, logs.of_traces, rejections.router, health.router):
+    for router in (
+        applications.router,
+        metrics.router,
+        traces.router,
+        logs.router,
+        logs.of_traces,
+        rejections.router,
+        health.router,
+        exposition.router,
+    ):
         app.include_router(router)
     docs.install(app)
     token = None if settings.token is None else settings.token.get_secret_value()

@@ -6,8 +6,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tidegauge.health.circuits import CircuitStatus
+from tidegauge.query.tail import LogTail
 from tidegauge.storage.cache_interface import RateLimiter
 from tidegauge.storage.interface import ApplicationStore, LogStore, MetricStore, RejectionStore, TraceStore
+
+
+async def _nothing() -> bytes:
+    return b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +23,8 @@ class ApiServices:
         readiness: dependency → "ok", or what is wrong with it.
         now_ns: nanoseconds since the Unix epoch.
         circuits: circuit breakers of this process as they are.
+        exposition: the program's metrics about itself, as text.
+        tail: who follows logs live; None where nobody can.
 
     """
 
@@ -29,6 +36,8 @@ class ApiServices:
     readiness: Callable[[], Awaitable[Mapping[str, str]]]
     now_ns: Callable[[], int]
     circuits: Callable[[], Sequence[CircuitStatus]] = tuple
+    exposition: Callable[[], Awaitable[bytes]] = _nothing
+    tail: LogTail | None = None
 
 
 @dataclass(frozen=True, slots=True)

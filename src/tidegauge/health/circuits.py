@@ -89,6 +89,10 @@ class CircuitStatus:
 class Circuit:
     """A :class:`Guard` of one dependency.
 
+    Attributes:
+        dependency: its name.
+        opened: how often it has opened.
+
     Args:
         dependency: its name.
         limits: when it opens and closes.
@@ -105,6 +109,7 @@ class Circuit:
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.dependency = dependency
+        self.opened = 0
         self._limits = limits or CircuitLimits()
         self._clock = clock
         self._wall_clock = wall_clock
@@ -173,6 +178,7 @@ class Circuit:
 
     def _change(self, opened_at: float | None) -> None:
         self._opened_at = opened_at
+        self.opened += opened_at is not None
         self._successes = 0
         self._era += 1
 

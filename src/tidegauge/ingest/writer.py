@@ -113,6 +113,11 @@ class Writer:
         return self._admission.total
 
     @property
+    def queued_requests(self) -> int:
+        """Requests whose commit has not begun."""
+        return len(self._queue)
+
+    @property
     def quiet_seconds(self) -> float:
         """Time since the last commit ended; 0 while anything is pending."""
         return 0.0 if self._admission.total else _now() - self._last_commit

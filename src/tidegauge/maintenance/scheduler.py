@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -15,6 +16,7 @@ from tidegauge.maintenance.jobs import CompressJob, DropExpiredJob, FitChunksJob
 from tidegauge.maintenance.refresh import RefreshJob, longest, span_of
 from tidegauge.maintenance.store import Abilities, MaintenanceStore, Run
 from tidegauge.maintenance.turn import Clock, Job, Turn
+from tidegauge.maintenance.watch import JobWatch, Unwatched
 
 _log = logging.getLogger(__name__)
 
@@ -24,6 +26,9 @@ _SHORTEST_PAUSE_SECONDS = 0.02
 _SIGN_OF_LIFE = timedelta(minutes=5)
 # Work makes work (a refreshed rollup wants ANALYZE); it does not do so for ever.
 _MOST_ROUNDS = 10
+# A job that is due, or at work, for so long is stuck.
+_STALLED_SECONDS = 300.0
+JOB_STATES = ("active", "waiting", "delayed", "stalled", "scheduled")
 
 
 def _utc_now() -> datetime:
@@ -33,9 +38,11 @@ def _utc_now() -> datetime:
 class _Passing:
     """A job, and the pass that it is in: its turns until nothing is due."""
 
-    def __init__(self, job: Job, store: MaintenanceStore, now: Clock) -> None:
+    def __init__(self, job: Job, store: MaintenanceStore, now: Clock, watch: JobWatch) -> None:
         self.job = job
         self.due_at = 0.0
+        self._watch = watch
+        self._began_at = 0.0
         self._store = store
         self._now = now
         self._turns: list[Turn] = []
@@ -43,9 +50,25 @@ class _Passing:
         self._recorded_at: datetime | None = None
         self._failures = 0
 
+    def state(self, loop_time: float) -> str:
+        """One of ``JOB_STATES``."""
+        at_work = self._started_at is not None
+        since = self._began_at if at_work else self.due_at
+        if (at_work or since <= loop_time) and loop_time - since > _STALLED_SECONDS:
+            return "stalled"
+        if at_work:
+            return "active"
+        if self.due_at <= loop_time:
+            return "waiting"
+        return "delayed" if self._failures else "scheduled"
+
     async def turn(self) -> Turn | None:
         """One turn; the pass ends, and is recorded, where nothing was due. What the job raises ends the pass, too, and is raised."""
-        self._started_at = self._started_at or self._now()
+        if self._started_at is None:
+            self._started_at = self._now()
+            self._began_at = asyncio.get_running_loop().time()
+            # The first pass was not due before there was anybody to do it.
+            self._watch.began(self.job.name, max(self._began_at - self.due_at, 0.0) if self.due_at else 0.0)
         try:
             turn = await self.job.turn()
         except Exception as error:
@@ -68,6 +91,7 @@ class _Passing:
     async def _end(self, error: str) -> None:
         turns, started_at = self._turns, self._started_at or self._now()
         self._turns, self._started_at = [], None
+        self._watch.ended(self.job.name, sum(turn.seconds for turn in turns), failed=bool(error))
         if not turns and not error and self._recorded_at is not None and started_at - self._recorded_at < _SIGN_OF_LIFE:
             return
         self._recorded_at = started_at
@@ -84,6 +108,7 @@ class _Passing:
         try:
             await self._store.record(run)
         except Exception as failure:  # noqa: BLE001 - the record must not hide the work's own error, nor stop the work
+            self._watch.queue_failed()
             _log.warning("maintenance: the run of %s was not recorded: %s", self.job.name, failure)
 
 
@@ -107,6 +132,7 @@ class Maintenance:
         abilities: Abilities,
         is_quiet: Callable[[], bool],
         now: Clock = _utc_now,
+        watch: JobWatch | None = None,
     ) -> None:
         """Prepare; nothing runs yet.
 
@@ -116,6 +142,7 @@ class Maintenance:
             abilities: capabilities of the database.
             is_quiet: whether nothing has been ingested for some seconds; what takes long waits for that.
             now: the time, aware.
+            watch: is told of every run.
 
         """
         self._abilities = abilities
@@ -130,7 +157,14 @@ class Maintenance:
             DropExpiredJob(store),
             UserJobsJob(store, now),
         )
-        self._passing = [_Passing(job, store, now) for job in jobs]
+        self._passing = [_Passing(job, store, now, watch or Unwatched()) for job in jobs]
+
+    def states(self) -> Counter[str]:
+        """How many jobs are in each of ``JOB_STATES``; none where the database has workers of its own."""
+        if self._abilities.has_background_workers:
+            return Counter()
+        loop_time = asyncio.get_running_loop().time()
+        return Counter(passing.state(loop_time) for passing in self._passing)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop`` is set; returns at once where TimescaleDB has workers of its own. A failure is logged and tried again."""

@@ -47,6 +47,41 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class RollupLag:
+    """How far a rollup is behind; ``pending_seconds`` of time have changed since they were materialised, or never were."""
+
+    rollup: str
+    lag_seconds: float
+    pending_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class JobCounts:
+    """A job that the database runs itself: its runs since it was made, how long the last took, and what it does now.
+
+    ``state`` is one of those of :data:`tidegauge.maintenance.scheduler.JOB_STATES`, or ``disabled``.
+    """
+
+    job: str
+    completed: int
+    failed: int
+    duration_seconds: float
+    state: str
+
+
+class LagStore(Protocol):
+    """What metrics are told; all methods may raise ``Unavailable``."""
+
+    async def rollups(self) -> Sequence[RollupLag]:
+        """Every rollup."""
+        ...
+
+    async def jobs(self) -> Sequence[JobCounts]:
+        """Every job of ours that the database runs itself."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Lifecycle:
     """How a table of raw data is kept, as the settings said when policies were applied."""
 

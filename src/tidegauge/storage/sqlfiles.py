@@ -42,6 +42,12 @@ def script(path: str) -> LiteralString:
     return (folder("sql") / path).read_text(encoding="utf-8")
 
 
+def names() -> Mapping[str, str]:
+    """Text → ``<topic>.<name>`` of every query there is."""
+    topics = sorted(path.stem for path in (folder("sql") / "queries").glob("*.sql"))
+    return {text: f"{topic}.{name}" for topic in topics for name, text in queries(topic).items()}
+
+
 def queries(topic: str) -> Mapping[str, LiteralString]:
     """Name → text of the queries in ``sql/queries/<topic>.sql``.
 

@@ -19,8 +19,6 @@ from tidegauge import __version__
 from tidegauge.telemetry import catalogue, files
 from tidegauge.telemetry.catalogue import CATALOGUE, PROCESS, Described, Kind
 
-MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-"""Prometheus' text format (https://prometheus.io/docs/instrumenting/exposition_formats/)."""
 _SAMPLE_SECONDS = 1.0
 _log = logging.getLogger(__name__)
 Sample = Callable[[], None]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from time import monotonic
 from typing import Any, Self
 
@@ -18,6 +19,7 @@ from tidegauge.errors import Busy, StatementTimeout, Unavailable
 from tidegauge.health.circuits import Guard, unguarded
 from tidegauge.storage import sqlfiles
 from tidegauge.storage.postgres.capabilities import Capabilities, from_facts
+from tidegauge.storage.postgres.observed import Named, ObservedCursor
 
 # What a server says when it is starting, stopping, full, read-only after a fail-over or too busy for an open transaction: the statement
 # had nothing to do with it.
@@ -29,6 +31,10 @@ class _Connection(AsyncConnection):
     """Knows when something on it succeeded last."""
 
     used = float("-inf")
+
+
+async def _observe(named: Named, connection: AsyncConnection) -> None:
+    connection.cursor_factory = partial(ObservedCursor, named)  # type: ignore[assignment]
 
 
 class Database:
@@ -47,6 +53,7 @@ class Database:
         statement_timeout: timedelta,
         lock_timeout: timedelta,
         guard: Guard = unguarded,
+        statements: Guard | None = None,
     ) -> None:
         """Prepare; nothing is connected yet.
 
@@ -57,6 +64,7 @@ class Database:
             statement_timeout: of each transaction's statements.
             lock_timeout: likewise.
             guard: stands around each read-only transaction.
+            statements: stands around each statement of sql/queries, by its name; None: nothing does.
 
         """
         self._guard = guard
@@ -79,6 +87,7 @@ class Database:
             kwargs={"prepare_threshold": None, "autocommit": True},
             connection_class=_Connection,
             check=self._check,
+            configure=None if statements is None else partial(_observe, Named(statements)),
         )
 
     def _connection_defaults(self) -> dict[str, str]:
@@ -172,6 +181,16 @@ class Database:
             finally:
                 if not connection.closed and not connection.broken:
                     await connection.execute(self._sql["reset_search_path"])
+
+    @property
+    def limit(self) -> int:
+        """Most connections."""
+        return self._pool_size
+
+    def usage(self) -> tuple[int, int, int]:
+        """Connections (in use, idle), and who waits for one."""
+        said = self._pool.get_stats()
+        return self._in_use, said.get("pool_available", 0), said.get("requests_waiting", 0)
 
     async def capabilities(self) -> Capabilities:
         """What this database can do; raises Unavailable."""
