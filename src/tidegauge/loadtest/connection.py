@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ import httptools
 from tidegauge.errors import ConfigurationError
 
 _CHUNK = 1 << 16
+_IDLE_SECONDS = 1.0
 
 
 class ConnectionLost(Exception):
@@ -89,6 +91,7 @@ class Connection:
         self._timeout_seconds = timeout_seconds
         lines = {"host": target.authority, "user-agent": "tidegauge-loadtest", "accept": "application/json", **headers}
         self._head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        self._used_at = 0.0
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, method: str, path: str, body: bytes = b"", content_type: str = "") -> Answer:
@@ -100,14 +103,14 @@ class Connection:
         """
         about = f"content-type: {content_type}\r\ncontent-length: {len(body)}\r\n" if content_type else ""
         request = f"{method} {self._target.prefix}{path} HTTP/1.1\r\n{self._head}{about}\r\n".encode() + body
-        used = self._streams is not None
+        waited = self._streams is not None and time.monotonic() - self._used_at > _IDLE_SECONDS
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 try:
                     return await self._exchange(request)
                 except ConnectionLost:
-                    # A server may close a connection that waits, at the very moment that it is used again: that is no fault of its.
-                    if not used:
+                    # A server may close a connection that waits, at the very moment that it is used again: that is no fault of its own.
+                    if not waited:
                         raise
                     return await self._exchange(request)
         except TimeoutError:
@@ -142,6 +145,7 @@ class Connection:
         except ConnectionLost:
             self.close()
             raise
+        self._used_at = time.monotonic()
         parsed.answer.status = parsed.parser.get_status_code()
         if not parsed.answer.keeps_alive:
             self.close()
