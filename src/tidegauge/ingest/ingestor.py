@@ -63,9 +63,13 @@ class Ingestor:
         limits: Mapping[Signal, TimeLimits],
         now_ns: Callable[[], int],
         numbers: IngestNumbers | None = None,
+        *,
+        log_writer: Writer | None = None,
     ) -> None:
+        """``log_writer`` is for logs that go to a store of their own."""
         self._decoder = decoder
         self._writer = writer
+        self._log_writer = log_writer or writer
         self._limits = limits
         self._now_ns = now_ns
         self._decodes = asyncio.Semaphore(_DECODES)
@@ -84,7 +88,7 @@ class Ingestor:
             Unavailable: the store is away.
 
         """
-        with nullcontext(share) if share is not None else self.admission(len(received.body)) as held:
+        with nullcontext(share) if share is not None else self.admission(len(received.body), received.signal) as held:
             size = len(received.body)
             budget = Budget(size)
             held.hold(size)
@@ -105,7 +109,7 @@ class Ingestor:
 
     async def _written(self, request: IngestRequest) -> IngestOutcome:
         try:
-            outcome = await self._writer.write(request)
+            outcome = await self._writer_of(request.signal).write(request)
         except TidegaugeError as error:
             if not isinstance(error, RetryableError):
                 self._numbers.refused(request.signal, error)
@@ -114,8 +118,10 @@ class Ingestor:
         return outcome
 
     @contextmanager
-    def admission(self, expected: int = 0) -> Iterator[Share]:
+    def admission(self, expected: int = 0, signal: Signal | None = None) -> Iterator[Share]:
         """A request's share of the pending bytes, to be opened before its body is read, of which ``expected`` bytes are announced.
+
+        Logs that go to a store of their own have pending bytes of their own.
 
         Raises:
             Overloaded: what waits already takes too long.
@@ -123,11 +129,14 @@ class Ingestor:
 
         """
         try:
-            with self._writer.admission(expected) as share:
+            with self._writer_of(signal).admission(expected) as share:
                 yield share
         except RetryableError as error:
             self._numbers.turned_away(error)
             raise
+
+    def _writer_of(self, signal: Signal | None) -> Writer:
+        return self._log_writer if signal is Signal.LOGS else self._writer
 
     async def _decoded(self, received: Received, budget: Budget) -> IngestRequest:
         size = len(received.body)

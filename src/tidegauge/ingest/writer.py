@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Self
 
-from tidegauge.errors import NotAsAGroup, TidegaugeError, Unavailable
+from tidegauge.errors import NotAsAGroup, Overloaded, TidegaugeError, Unavailable
 from tidegauge.ingest.admission import Admission, Share
 from tidegauge.storage.interface import IngestOutcome, IngestRequest, IngestStore
 
@@ -257,6 +257,10 @@ class Writer:
                     outcomes = await self._store.commit([waiting.request for waiting in group])
             except TimeoutError:
                 _fail(group, self._too_late())
+            except Overloaded as error:
+                # In smaller parts or at once again it would have no less to do; without the way it came.
+                _fail(group, Overloaded(error.message, hint=error.hint, retry_after_seconds=error.retry_after_seconds))
+                return ()
             except Exception as error:
                 if len(group) > 1 and (isinstance(error, NotAsAGroup) or not isinstance(error, Unavailable)):
                     # One of them is to blame, or another worker's digest is in its way; alone it takes nobody with it.

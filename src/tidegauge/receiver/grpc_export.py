@@ -132,7 +132,7 @@ class Exports:
 
     async def _export(self, signal: Signal, context: grpc.aio.ServicerContext) -> bytes:
         self._token.check(context.invocation_metadata())
-        with self._ingestor.admission() as share:
+        with self._ingestor.admission(signal=signal) as share:
             body = await self._reading.read(context, share)
             received = Received(tenant_id=0, signal=signal, endpoint=ENDPOINTS[signal], encoding=Encoding.PROTOBUF, body=body)
             outcome = await self._ingestor.ingest(received, share)

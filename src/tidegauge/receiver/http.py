@@ -73,7 +73,7 @@ class OtlpHttp:
             raise MethodNotAllowed(f"{scope['method']} is not allowed here", hint="OTLP is sent by POST", allowed="POST")
         length = announced(headers.get(b"content-length"))
         # Bytes count from the first one: many slow uploads hold as much memory as a few large ones.
-        with self._ingestor.admission(length) as share:
+        with self._ingestor.admission(length, signal) as share:
             body = await read(receive, length, self._max_body_bytes, share.hold)
             if encoding is None:
                 given = headers.get(b"content-type", b"").decode("latin-1")[:100]

@@ -87,7 +87,7 @@ class Intake:
         """
         digest = _digest(headers.get(b"idempotency-key"))
         length = announced(headers.get(b"content-length"))
-        with self._ingestor.admission(length) as share:
+        with self._ingestor.admission(length, Signal.LOGS) as share:
             body = await read(receive, length, self._max_body_bytes, share.hold)
             coding = headers.get(b"content-encoding", b"").decode("latin-1") if coding is None else coding
             body = await expand(body, coding, self._max_body_bytes, share.hold)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tidegauge.errors import InvalidArgument
+from tidegauge.health.circuits import Guard, unguarded
 from tidegauge.model.query import Cursor, LogField, LogFilter, Order, searched_part
 from tidegauge.model.records import LogContext, LogCount, StoredLog, TopValue
 from tidegauge.storage.elasticsearch.client import Client, failures
@@ -38,23 +39,29 @@ _SPECIAL = re.compile(r'[.?+*|{}\[\]()"\\#@&<>~^$-]')
 
 
 class ElasticsearchLogStore:
-    """A :class:`tidegauge.storage.interface.LogStore` on a data stream."""
+    """A :class:`tidegauge.storage.interface.LogStore` on a data stream. ``guard`` stands around each operation."""
 
-    def __init__(self, client: Client, stream: str) -> None:
+    def __init__(self, client: Client, stream: str, guard: Guard = unguarded) -> None:
         self._client = client
         self._stream = stream
+        self._guard = guard
 
     async def find_logs(
         self, tenant_id: int, wanted: LogFilter, limit: int, after: Cursor | None, order: Order = Order.NEWEST_FIRST
     ) -> Page[StoredLog]:
         """See ``LogStore``."""
-        found = await self._find(query(tenant_id, wanted), limit + 1, _search_after(after), order)
+        with self._guard("find_logs"):
+            found = await self._find(query(tenant_id, wanted), limit + 1, _search_after(after), order)
         if len(found) <= limit:
             return Page(found, None)
         return Page(found[:limit], _cursor(found[limit - 1]))
 
     async def log(self, tenant_id: int, log_id: str) -> StoredLog | None:
         """See ``LogStore``."""
+        with self._guard("log"):
+            return await self._one(tenant_id, log_id)
+
+    async def _one(self, tenant_id: int, log_id: str) -> StoredLog | None:
         digest, ordinal = _parsed(log_id)
         conditions = [{"term": {"tidegauge.request_digest": digest}}, {"term": {"tidegauge.ordinal": ordinal}}]
         found = await self._find({"bool": {"filter": [query(tenant_id, None), *conditions]}}, 1, None, Order.NEWEST_FIRST)
@@ -73,12 +80,16 @@ class ElasticsearchLogStore:
             {"time": {"date_histogram": {"field": "@timestamp", "fixed_interval": f"{step_ns // _MILLISECOND_NS}ms"}}},
             {"severity": {"terms": {"field": "severity_number"}}},
         ]
+        with self._guard("count_logs"):
+            return await self._counted(query(tenant_id, wanted), sources)
+
+    async def _counted(self, wanted: dict[str, Any], sources: list[dict[str, Any]]) -> list[LogCount]:
         counts: list[LogCount] = []
         after: Mapping[str, Any] = {}
         while True:
             composite = {"sources": sources, "size": _BUCKETS, **({"after": after} if after else {})}
             answer = await self._client.search(
-                self._stream, query=query(tenant_id, wanted), size=0, track_total_hits=False, aggs={"steps": {"composite": composite}}
+                self._stream, query=wanted, size=0, track_total_hits=False, aggs={"steps": {"composite": composite}}
             )
             told = answer.get("aggregations", {}).get("steps", {})
             buckets = told.get("buckets", ())
@@ -98,39 +109,43 @@ class ElasticsearchLogStore:
         else:
             prefix = f"{searched_part(field)}\0t"
             terms |= {"field": ATTRIBUTES, "include": _SPECIAL.sub(r"\\\g<0>", prefix) + "(.|\n)*"}
-        for values in _SHARD_VALUES:
-            answer = await self._client.search(
-                self._stream,
-                query=query(tenant_id, wanted),
-                size=0,
-                track_total_hits=False,
-                aggs={"top": {"terms": {**terms, "shard_size": max(values, size)}}},
-            )
-            told = answer.get("aggregations", {}).get("top", {})
-            if not told.get("doc_count_error_upper_bound"):
-                break
-        found = [TopValue(str(each["key"])[len(prefix) :], each["doc_count"]) for each in told.get("buckets", ())]
+        with self._guard("top_values"):
+            buckets = await self._buckets(query(tenant_id, wanted), terms)
+        found = [TopValue(str(each["key"])[len(prefix) :], each["doc_count"]) for each in buckets]
         return sorted(found, key=lambda value: (-value.count, value.value))[:limit]
 
     async def context(self, tenant_id: int, log_id: str, before: int, after: int, wanted: LogFilter | None = None) -> LogContext | None:
         """See ``LogStore``."""
-        record = await self.log(tenant_id, log_id)
-        if record is None:
-            return None
-        neighbours, place = query(tenant_id, wanted), _search_after(_cursor(record))
-        older = await self._find(neighbours, before, place, Order.NEWEST_FIRST) if before else []
-        newer = await self._find(neighbours, after, place, Order.OLDEST_FIRST) if after else []
+        with self._guard("context"):
+            record = await self._one(tenant_id, log_id)
+            if record is None:
+                return None
+            neighbours, place = query(tenant_id, wanted), _search_after(_cursor(record))
+            older = await self._find(neighbours, before, place, Order.NEWEST_FIRST) if before else []
+            newer = await self._find(neighbours, after, place, Order.OLDEST_FIRST) if after else []
         return LogContext(tuple(reversed(older)), record, tuple(newer))
 
     async def delete_logs(self, tenant_id: int, wanted: LogFilter) -> int:
         """See ``LogStore``. What was acknowledged before is found: the indices are refreshed first."""
-        with failures("delete"):
+        with self._guard("delete_logs"), failures("delete"):
             patient = self._client.api.options(request_timeout=_DELETE_SECONDS)
             await patient.indices.refresh(index=self._stream, ignore_unavailable=True)
             answer = await patient.delete_by_query(
                 index=self._stream, query=query(tenant_id, wanted), conflicts="proceed", refresh=True, ignore_unavailable=True
             )
         return int(answer.body["deleted"])
+
+    async def _buckets(self, wanted: dict[str, Any], terms: dict[str, Any]) -> Sequence[Mapping[str, Any]]:
+        """Of the most frequent terms; asked again for more of each shard where the first answer may be wrong."""
+        told: Mapping[str, Any] = {}
+        for values in _SHARD_VALUES:
+            aggregation = {"terms": {**terms, "shard_size": max(values, terms["size"])}}
+            answer = await self._client.search(self._stream, query=wanted, size=0, track_total_hits=False, aggs={"top": aggregation})
+            told = answer.get("aggregations", {}).get("top", {})
+            if not told.get("doc_count_error_upper_bound"):
+                break
+        buckets: Sequence[Mapping[str, Any]] = told.get("buckets", ())
+        return buckets
 
     async def _find(self, wanted: dict[str, Any], most: int, after: list[Any] | None, order: Order) -> list[StoredLog]:
         """Records in order, each once: copies of one stand side by side."""
