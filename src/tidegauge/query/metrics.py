@@ -107,7 +107,7 @@ async def read_range(
     groups, labels = number_groups(series, group_by)
     if len(labels) > limits.series:
         raise _too_many_series(limits.series)
-    values = await store.steps(series, groups, steps, step, aggregation, _POINTS_IN_ANSWER + 1)
+    values = await store.steps(tenant_id, series, groups, steps, step, aggregation, _POINTS_IN_ANSWER + 1)
     _check_answer(len(values))
     members = Counter(groups)
     points = {
@@ -135,7 +135,7 @@ async def read_rollups(
     if any(one.type == "summary" for one in series):
         raise InvalidArgument(f"{wanted.metric_name} is a summary, which has no rollups", hint="its points are read by /range")
     scanned = TimeRange(max(0, buckets.start_ns - _LOOKBACK_NS[tier]), buckets.end_ns)
-    epochs = await store.epochs(series, scanned, tier, _POINTS_IN_ANSWER + 1) if series else ()
+    epochs = await store.epochs(tenant_id, series, scanned, tier, _POINTS_IN_ANSWER + 1) if series else ()
     _check_answer(len(epochs))
     by_id = {one.series_id: one for one in series}
     found = [

@@ -217,7 +217,14 @@ class MetricStore(Protocol):
         ...
 
     async def steps(
-        self, series: Sequence[Series], groups: Sequence[int], time: TimeRange, step_ns: int, aggregation: Aggregation, limit: int
+        self,
+        tenant_id: int,
+        series: Sequence[Series],
+        groups: Sequence[int],
+        time: TimeRange,
+        step_ns: int,
+        aggregation: Aggregation,
+        limit: int,
     ) -> Sequence[StepValue]:
         """One value per step and group, a step without data has none; by group and time.
 
@@ -226,6 +233,6 @@ class MetricStore(Protocol):
         """
         ...
 
-    async def epochs(self, series: Sequence[Series], time: TimeRange, tier: Tier, limit: int) -> Sequence[Epoch]:
+    async def epochs(self, tenant_id: int, series: Sequence[Series], time: TimeRange, tier: Tier, limit: int) -> Sequence[Epoch]:
         """The series' buckets of a tier by series, bucket and start time; ``series`` are of one kind."""
         ...

@@ -153,11 +153,18 @@ class Stores:
         return self._answer(wanted, self.series_list)
 
     async def steps(
-        self, series: Sequence[Series], groups: Sequence[int], time: TimeRange, step_ns: int, aggregation: Aggregation, limit: int
+        self,
+        tenant_id: int,
+        series: Sequence[Series],
+        groups: Sequence[int],
+        time: TimeRange,
+        step_ns: int,
+        aggregation: Aggregation,
+        limit: int,
     ) -> Sequence[StepValue]:
         return self._answer((time, step_ns, aggregation), [])
 
-    async def epochs(self, series: Sequence[Series], time: TimeRange, tier: Tier, limit: int) -> Sequence[Epoch]:
+    async def epochs(self, tenant_id: int, series: Sequence[Series], time: TimeRange, tier: Tier, limit: int) -> Sequence[Epoch]:
         return self._answer((time, tier), [])
 
     async def readiness(self) -> Mapping[str, str]:

@@ -65,7 +65,14 @@ class PostgresMetricStore:
         return [_series(row) for row in found]
 
     async def steps(
-        self, series: Sequence[Series], groups: Sequence[int], time: TimeRange, step_ns: int, aggregation: Aggregation, limit: int
+        self,
+        tenant_id: int,
+        series: Sequence[Series],
+        groups: Sequence[int],
+        time: TimeRange,
+        step_ns: int,
+        aggregation: Aggregation,
+        limit: int,
     ) -> Sequence[StepValue]:
         """See ``MetricStore``."""
         rising = aggregation in (Aggregation.INCREASE, Aggregation.RATE)
@@ -85,7 +92,7 @@ class PostgresMetricStore:
         found = await self._rows(self._sql[_steps_query(series[0].type, rising)], parameters)
         return [StepValue(row["group_number"], row["time_us"] * 1000, row["value"]) for row in found if row["value"] is not None]
 
-    async def epochs(self, series: Sequence[Series], time: TimeRange, tier: Tier, limit: int) -> Sequence[Epoch]:
+    async def epochs(self, tenant_id: int, series: Sequence[Series], time: TimeRange, tier: Tier, limit: int) -> Sequence[Epoch]:
         """See ``MetricStore``."""
         is_histogram = series[0].type in ("histogram", "exponential_histogram")
         parameters = {

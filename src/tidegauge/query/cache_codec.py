@@ -1,0 +1,100 @@
+"""Rows of answers as bytes, exactly: what is read back equals what was kept."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Any, Protocol, TypeVar
+
+from tidegauge.model.records import Epoch, LogCount, StepValue
+
+Row = TypeVar("Row")
+
+_COUNT = struct.Struct("<I")
+
+
+class Codec(Protocol[Row]):
+    """Of one kind of row."""
+
+    def encode(self, rows: Sequence[Row]) -> bytes:
+        """Rows to bytes."""
+        ...
+
+    def decode(self, value: bytes) -> Sequence[Row] | None:
+        """The rows; None for bytes that are none of :meth:`encode`: then they are read anew."""
+        ...
+
+    def time_ns(self, row: Row) -> int:
+        """When the row's step begins."""
+        ...
+
+
+class StepCodec:
+    """Values by step: columns of 4, 8 and 8 bytes, little endian."""
+
+    def encode(self, rows: Sequence[StepValue]) -> bytes:
+        """See ``Codec``."""
+        count = len(rows)
+        groups = struct.pack(f"<{count}I", *[row.group for row in rows])
+        times = struct.pack(f"<{count}q", *[row.time_unix_nano for row in rows])
+        return _COUNT.pack(count) + groups + times + struct.pack(f"<{count}d", *[row.value for row in rows])
+
+    def decode(self, value: bytes) -> Sequence[StepValue] | None:
+        """See ``Codec``."""
+        count = _COUNT.unpack_from(value)[0] if len(value) >= _COUNT.size else -1
+        if len(value) != _COUNT.size + 20 * count:
+            return None
+        columns = []
+        offset = _COUNT.size
+        for kind, size in (("I", 4), ("q", 8), ("d", 8)):
+            columns.append(struct.unpack_from(f"<{count}{kind}", value, offset))
+            offset += size * count
+        return list(map(StepValue, *columns))
+
+    def time_ns(self, row: StepValue) -> int:
+        """See ``Codec``."""
+        return row.time_unix_nano
+
+
+class CountCodec:
+    """Counts of log records: three integers of 8 bytes each, little endian."""
+
+    def encode(self, rows: Sequence[LogCount]) -> bytes:
+        """See ``Codec``."""
+        return b"".join(struct.pack("<qqq", row.time_unix_nano, row.severity_number, row.count) for row in rows)
+
+    def decode(self, value: bytes) -> Sequence[LogCount] | None:
+        """See ``Codec``."""
+        return [LogCount(*row) for row in struct.iter_unpack("<qqq", value)] if len(value) % 24 == 0 else None
+
+    def time_ns(self, row: LogCount) -> int:
+        """See ``Codec``."""
+        return row.time_unix_nano
+
+
+class EpochCodec:
+    """Epochs of rollups, as JSON with NaN and Infinity; floats are written so that they are read back as they were."""
+
+    _FIELDS = attrgetter(*Epoch.__slots__)
+    _COUNTS = slice(-3, None)
+
+    def encode(self, rows: Sequence[Epoch]) -> bytes:
+        """See ``Codec``."""
+        return json.dumps([self._FIELDS(row) for row in rows], separators=(",", ":")).encode()
+
+    def decode(self, value: bytes) -> Sequence[Epoch] | None:
+        """See ``Codec``."""
+        try:
+            return [self._epoch(row) for row in json.loads(value)]
+        except (ValueError, TypeError):
+            return None
+
+    def _epoch(self, row: list[Any]) -> Epoch:
+        row[self._COUNTS] = [None if counts is None else tuple(counts) for counts in row[self._COUNTS]]
+        return Epoch(*row)
+
+    def time_ns(self, row: Epoch) -> int:
+        """See ``Codec``."""
+        return row.bucket_unix_nano
