@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,9 +30,10 @@ class Caches:
 
     kind: str
     settings: dict[str, Any]
+    folder: Path | None = None
 
     def opened(self, **more: Any) -> AbstractAsyncContextManager[CacheStores]:
-        return opened(CacheSettings(**(self.settings | more)))
+        return opened(CacheSettings(**(self.settings | more)), workers=self.folder)
 
 
 @pytest.fixture(params=["memory", "redis"])

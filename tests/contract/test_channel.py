@@ -1,13 +1,25 @@
-"""Messages among workers: one suite for Redis and one process alone."""
+"""Messages among workers: one suite for Redis, workers of one machine without it, and one process alone."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
 
 from tests.contract.conftest import Caches
+from tests.servers import redis
 from tidegauge.storage.cache import CacheStores
 from tidegauge.storage.cache_interface import Channel, Subscription
+
+
+@pytest.fixture(params=["memory", "local", "redis"])
+def caches(request: pytest.FixtureRequest, tmp_path: Path) -> Caches:
+    """Each adapter."""
+    if request.param == "redis":
+        return Caches("redis", {"redis_url": request.getfixturevalue("redis_url"), "redis_prefix": redis.own_prefix()})
+    return Caches(request.param, {}, tmp_path if request.param == "local" else None)
 
 
 async def take(subscription: Subscription, count: int) -> list[bytes]:

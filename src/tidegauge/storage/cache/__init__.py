@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from tidegauge.config import CacheSettings
 from tidegauge.errors import ConfigurationError
 from tidegauge.health.circuits import Guard, unguarded
 from tidegauge.storage.cache.limiter import MemoryLimiter
+from tidegauge.storage.cache.local_channel import LocalChannel
 from tidegauge.storage.cache.memory import MemoryCache, MemoryChannel, MemorySessions
 from tidegauge.storage.cache_interface import Cache, Channel, RateLimiter, Sessions, Window
 
@@ -37,21 +39,20 @@ class CacheStores:
 
 
 @asynccontextmanager
-async def opened(settings: CacheSettings, guard: Guard = unguarded) -> AsyncIterator[CacheStores]:
+async def opened(settings: CacheSettings, guard: Guard = unguarded, workers: Path | None = None) -> AsyncIterator[CacheStores]:
     """The stores that settings name, while the block runs. Redis need not be there yet, and may go and come.
+
+    ``workers`` is a folder that only the workers of this machine can enter, by which they pass messages on where there is no Redis.
 
     Raises:
         ConfigurationError: Redis is named and its client is not installed.
 
     """
     if settings.redis_url is None:
-        channel = MemoryChannel()
-        try:
+        async with MemoryChannel() if workers is None else LocalChannel(workers) as channel:
             yield CacheStores(
                 MemoryCache(int(settings.memory_bytes)), channel, MemorySessions(settings.session_ttl), MemoryLimiter, ping=None
             )
-        finally:
-            channel.close()
         return
     async with AsyncExitStack() as stack:
         yield await _redis(settings, settings.redis_url.get_secret_value(), guard, stack)

@@ -8,6 +8,7 @@ from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Self
 
 from tidegauge.storage.cache.identifiers import new_session_id, session_key
 from tidegauge.storage.cache_interface import Session
@@ -115,7 +116,7 @@ class MemorySubscription:
 
 
 class MemoryChannel:
-    """A :class:`~tidegauge.storage.cache_interface.Channel` within one process."""
+    """A :class:`~tidegauge.storage.cache_interface.Channel` within one process; a context manager."""
 
     def __init__(self) -> None:
         self._listeners: dict[tuple[int, str], set[MemorySubscription]] = {}
@@ -141,6 +142,12 @@ class MemoryChannel:
             listeners.discard(subscription)
             if not listeners and self._listeners.get((tenant_id, topic)) is listeners:
                 del self._listeners[tenant_id, topic]
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """End all subscriptions."""
