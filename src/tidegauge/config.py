@@ -226,6 +226,7 @@ class CacheSettings(_Section):
     redis_timeout: Timeout = Field(timedelta(milliseconds=500), description="a command to Redis is given up after")
     redis_prefix: str = Field("tidegauge:", pattern=r"^[\x21-\x7e]{1,64}$", description="what every key of ours begins with")
     query_ttl: Duration = Field(timedelta(minutes=10), description="how long an answer over closed time steps is kept")
+    query_margin: Duration = Field(timedelta(minutes=5), description="a time step is closed when it ended so long ago")
     memory_bytes: Size = Field(ByteSize(32 << 20), ge=1 << 16, description="without Redis: of answers kept in a process")
     session_ttl: Duration = Field(timedelta(hours=12), description="a session ends when it has not been used for")
 

@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 from hashlib import blake2b
 from itertools import chain
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from tidegauge.model.query import TimeRange
 from tidegauge.query.cache_codec import Codec
@@ -36,6 +36,7 @@ _MOST_BLOCKS = 1000
 _STAMP_BYTES = 8
 # Others know of what is late no later than this, and are told no more often.
 _TELL_SECONDS = 0.05
+_LAST_WORDS_SECONDS = 1.0
 
 
 class Topic(Enum):
@@ -144,10 +145,14 @@ class QueryCache:
         """How often the store was away."""
         return self._cache.failures
 
-    def close(self) -> None:
-        """Tell nobody anything any more."""
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """What is late is still told, where that does not take long."""
         if self._telling is not None:
-            self._telling.cancel()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._telling, _LAST_WORDS_SECONDS)
 
     def closed_before_ns(self) -> int:
         """What ended by then may be kept, and is late where it comes now. 0 where nobody has kept anything: then nothing is late."""

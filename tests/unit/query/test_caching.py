@@ -316,7 +316,7 @@ async def test_workers_that_share_a_cache_tell_each_other_what_is_late(product: 
             await asyncio.sleep(0)
 
     assert after[0].value == before[0].value + 1
-    there.cache.close()
+    await there.cache.__aexit__()
 
 
 async def test_what_cannot_be_read_back_is_read_anew(product: Product) -> None:
@@ -389,7 +389,7 @@ async def test_whatever_happens_the_answer_is_the_store_s_own(seed: int, monkeyp
                 assert asked == await store.steps(0, [series(1), series(2)], [0, 1], TimeRange(start, end), STEP, None, 10_000)
     assert sum(worker.cache.statistics.hits for worker in workers) > 0
     for worker in workers:
-        worker.cache.close()
+        await worker.cache.__aexit__()
 
 
 def test_rows_are_read_back_as_they_were() -> None:
