@@ -10,6 +10,8 @@ from tidegauge.config import ListenAddress, Settings
 from tidegauge.receiver.grpc import GrpcLimits, serving_grpc
 from tidegauge.runtime import Location, Runtime, assembled, refusal
 from tidegauge.serving import HttpServer
+from tidegauge.telemetry.assembly import Telemetry
+from tidegauge.telemetry.observing import connections_sample
 
 # Of a stop's time this much is for requests under way; the rest is for the writer, connections and the embedded database.
 _DRAIN_SHARE = 0.6
@@ -19,7 +21,13 @@ Closed = Callable[[int, bool], None]
 
 @asynccontextmanager
 async def receiving(
-    settings: Settings, location: Location, grpc_listen: ListenAddress, *, maintains: bool, closed: Closed | None = None
+    settings: Settings,
+    location: Location,
+    grpc_listen: ListenAddress,
+    telemetry: Telemetry,
+    *,
+    maintains: bool,
+    closed: Closed | None = None,
 ) -> AsyncIterator[tuple[Runtime, Sequence[HttpServer]]]:
     """Everything that serves, at work while the block runs: gRPC on its address, HTTP on what the servers are given (OTLP, API).
 
@@ -30,6 +38,7 @@ async def receiving(
         settings: all of them.
         location: a database whose schema is there.
         grpc_listen: may be shared with other processes.
+        telemetry: observes it all.
         maintains: whether the database's maintenance is this process' to do.
         closed: is told which server's connection has closed, and whether it had been asked to leave.
 
@@ -42,7 +51,7 @@ async def receiving(
     drain_seconds = settings.serve.shutdown_timeout.total_seconds() * _DRAIN_SHARE
     token = settings.api.token
     async with AsyncExitStack() as stack:
-        runtime = await stack.enter_async_context(assembled(settings, location, maintains=maintains))
+        runtime = await stack.enter_async_context(assembled(settings, location, maintains=maintains, telemetry=telemetry))
         servers = []
         for number, app in ((OTLP, runtime.otlp), (API, runtime.api)):
             server = HttpServer(app, refusal, drain_seconds, _closing(number, closed))
@@ -56,6 +65,8 @@ async def receiving(
             reuse_port=True,
         )
         await stack.enter_async_context(grpc)
+        by_name = {"otlp": servers[OTLP], "api": servers[API]}
+        await stack.enter_async_context(telemetry.sampling(connections_sample(telemetry.metrics, by_name)))
         # Here, where all that stays for good is there, and nothing that comes and goes.
         tune_process()
         try:

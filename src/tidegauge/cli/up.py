@@ -23,8 +23,8 @@ from tidegauge.config import ListenAddress, LogFormat, Settings
 from tidegauge.runtime import Location, database_location, maintained
 from tidegauge.serving import Ending, Stop, Taken, leave, taken
 from tidegauge.storage.postgres import migrate
-from tidegauge.telemetry.logs import start_logging
-from tidegauge.telemetry.scrubbing import Scrubber, secrets_of
+from tidegauge.telemetry.assembly import Telemetry
+from tidegauge.telemetry.process import MAIN, PARENT, shared_folder, telling
 
 Data = Annotated[Path | None, typer.Option("--data", help="folder of the embedded database", show_default="by the platform's convention")]
 ApiListen = Annotated[str | None, typer.Option("--api", metavar="HOST:PORT", help="query API", show_default="127.0.0.1:4320")]
@@ -99,12 +99,16 @@ def _settings(data: Path | None, api: str | None, otlp: str | None, otlp_grpc: s
 
 
 def _until_stopped(settings: Settings, *, as_json: bool, migrates: bool) -> None:
-    start_logging(settings.telemetry, sys.stderr, Scrubber(secrets_of(settings)))
-    if uvloop.run(_run(settings, as_json=as_json, migrates=migrates)):
+    with (
+        shared_folder(wanted=settings.serve.workers > 1) as folder,
+        telling(settings, sys.stderr, MAIN if folder is None else PARENT, folder) as telemetry,
+    ):
+        stopped = uvloop.run(_run(settings, telemetry, as_json=as_json, migrates=migrates))
+    if stopped:
         leave(0)
 
 
-async def _run(settings: Settings, *, as_json: bool, migrates: bool) -> bool:
+async def _run(settings: Settings, telemetry: Telemetry, *, as_json: bool, migrates: bool) -> bool:
     """Serve until a signal comes; True after that. Leaving the contexts, by cancellation as well, is the orderly end of each part."""
     children: list[Workers] = []
 
@@ -119,10 +123,10 @@ async def _run(settings: Settings, *, as_json: bool, migrates: bool) -> bool:
             say(f"\n{who}: committing what is acknowledged, then stopping")
 
     stop = Stop(Ending(settings.serve.shutdown_timeout.total_seconds(), told, at_once))
-    return await stop.run(_serve(settings, children, as_json=as_json, migrates=migrates))
+    return await stop.run(_serve(settings, telemetry, children, as_json=as_json, migrates=migrates))
 
 
-async def _serve(settings: Settings, children: list[Workers], *, as_json: bool, migrates: bool) -> None:
+async def _serve(settings: Settings, telemetry: Telemetry, children: list[Workers], *, as_json: bool, migrates: bool) -> None:
     for name, what in _not_yet(settings):
         say(f"{name} is set, but this version keeps {what}", "yellow")
     report = _log.info if _logs_alone(settings) else progress
@@ -134,26 +138,26 @@ async def _serve(settings: Settings, children: list[Workers], *, as_json: bool, 
         async with database_location(settings, report) as location:
             if migrates:
                 await asyncio.to_thread(migrate.upgrade, location.owner_dsn, settings, report)
-            async with _processes(settings, location, (otlp, api), grpc, children) as pids:
+            async with _processes(settings, telemetry, location, (otlp, api), grpc, children) as pids:
                 _announce(settings, location, {"otlp": otlp.listen, "api": api.listen, "grpc": grpc.listen}, pids, as_json=as_json)
                 await asyncio.Event().wait()
 
 
 @asynccontextmanager
 async def _processes(
-    settings: Settings, location: Location, http: Sequence[Taken], grpc: Taken, children: list[Workers]
+    settings: Settings, telemetry: Telemetry, location: Location, http: Sequence[Taken], grpc: Taken, children: list[Workers]
 ) -> AsyncIterator[Sequence[int]]:
     """What serves, while the block runs: this process, or workers. Gives their process ids."""
-    if settings.serve.workers == 1:
-        async with receiving(settings, location, grpc.listen, maintains=True) as (_, servers):
+    if (folder := telemetry.metrics.folder) is None:
+        async with receiving(settings, location, grpc.listen, telemetry, maintains=True) as (_, servers):
             for server, address in zip(servers, http, strict=True):
                 await server.listen(address.start_listening())
             yield [os.getpid()]
         return
-    workers = Workers(settings, location, http, grpc.listen)
+    workers = Workers(settings, location, http, grpc.listen, folder)
     children.append(workers)
     # One process does the maintenance, and this one does not die with a worker.
-    async with maintained(settings, location, workers.quiet_seconds), workers:
+    async with maintained(settings, location, workers.quiet_seconds, telemetry), workers:
         yield workers.pids
 
 

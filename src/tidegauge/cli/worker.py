@@ -24,8 +24,8 @@ from tidegauge.errors import TidegaugeError
 from tidegauge.runtime import Location, Runtime
 from tidegauge.serving import Ending, HttpServer, Stop, leave
 from tidegauge.serving.handover import LET_GO, STOP, Inbox, report
-from tidegauge.telemetry.logs import start_logging
-from tidegauge.telemetry.scrubbing import Scrubber, secrets_of
+from tidegauge.telemetry.assembly import Telemetry
+from tidegauge.telemetry.process import telling
 
 # Of a stop's time: a worker ends before its parent, which ends the database after that.
 SHARE = 0.8
@@ -39,7 +39,8 @@ _log = logging.getLogger(__name__)
 class Task:
     """What a worker is told when it starts: by its standard input, since arguments and environments are seen by others.
 
-    ``name`` is what it is called in logs and metrics; its successor, should it die, has it as well.
+    ``name`` is what it is called in logs and metrics; its successor, should it die, has it as well. ``metrics_folder`` is where all workers
+    and their parent keep their numbers.
     """
 
     settings: Settings
@@ -47,6 +48,7 @@ class Task:
     grpc_listen: ListenAddress
     channel: int
     name: str
+    metrics_folder: Path
 
     def encode(self) -> bytes:
         """A line of JSON."""
@@ -56,6 +58,7 @@ class Task:
             "grpc_listen": str(self.grpc_listen),
             "channel": self.channel,
             "name": self.name,
+            "metrics_folder": str(self.metrics_folder),
         }
         return orjson.dumps(content, default=_plain) + b"\n"
 
@@ -69,6 +72,7 @@ class Task:
             grpc_listen=ListenAddress.model_validate(content["grpc_listen"]),
             channel=content["channel"],
             name=content["name"],
+            metrics_folder=Path(content["metrics_folder"]),
         )
 
 
@@ -85,8 +89,9 @@ def _plain(value: object) -> str:
 
 
 class _Worker:
-    def __init__(self, task: Task, out: int) -> None:
+    def __init__(self, task: Task, out: int, telemetry: Telemetry) -> None:
         self._task = task
+        self._telemetry = telemetry
         self._out = out
         seconds = task.settings.serve.shutdown_timeout.total_seconds() * SHARE
         self._orphan_seconds = min(seconds, _ORPHAN_SECONDS)
@@ -97,7 +102,8 @@ class _Worker:
 
     async def _serve(self) -> None:
         task = self._task
-        async with receiving(task.settings, task.location, task.grpc_listen, maintains=False, closed=self._closed) as (runtime, servers):
+        receiver = receiving(task.settings, task.location, task.grpc_listen, self._telemetry, maintains=False, closed=self._closed)
+        async with receiver as (runtime, servers):
             report(self._out, {"event": "ready"})
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._report_quiet(runtime))
@@ -133,10 +139,10 @@ def main() -> None:
     # What a library prints is for people.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     task = Task.decode(sys.stdin.buffer.readline())
-    scrubber = Scrubber([*secrets_of(task.settings), task.location.owner_dsn, task.location.reader_dsn or ""])
-    start_logging(task.settings.telemetry, sys.stderr, scrubber, process=task.name)
+    secrets = (task.location.owner_dsn, task.location.reader_dsn or "")
     try:
-        uvloop.run(_Worker(task, out).run())
+        with telling(task.settings, sys.stderr, task.name, task.metrics_folder, secrets) as telemetry:
+            uvloop.run(_Worker(task, out, telemetry).run())
     except TidegaugeError as error:
         report(out, {"event": "failed", "error": type(error).__name__, "message": error.message, "hint": error.hint})
         sys.exit(error.exit_code)

@@ -18,6 +18,7 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 from tidegauge import errors
@@ -27,6 +28,7 @@ from tidegauge.errors import TidegaugeError
 from tidegauge.runtime import Location
 from tidegauge.serving import Balance, Taken
 from tidegauge.serving.handover import LET_GO, STOP, Message, give, reports, tell
+from tidegauge.telemetry import files
 
 # Before a worker that died is started again: longer each time, until one has lived for a while.
 _PAUSE_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
@@ -39,6 +41,7 @@ _NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 @dataclass(slots=True)
 class _Worker:
+    name: str
     process: Process
     channel: socket.socket
     ready: bool = False
@@ -53,7 +56,9 @@ class _Worker:
 class Workers:
     """Worker processes, at work while the context is entered: entering returns when all are ready, leaving when all have ended."""
 
-    def __init__(self, settings: Settings, location: Location, http: Sequence[Taken], grpc_listen: ListenAddress) -> None:
+    def __init__(
+        self, settings: Settings, location: Location, http: Sequence[Taken], grpc_listen: ListenAddress, metrics_folder: Path
+    ) -> None:
         """Prepare; nothing is started yet.
 
         Args:
@@ -61,12 +66,14 @@ class Workers:
             location: the database; its schema is there.
             http: addresses of OTLP and the API, in this order.
             grpc_listen: where each worker listens for gRPC itself.
+            metrics_folder: where this process and they keep their numbers.
 
         """
         self._settings = settings
         self._location = location
         self._http = http
         self._grpc_listen = grpc_listen
+        self._metrics_folder = metrics_folder
         self._balance = Balance()
         self._workers: dict[int, _Worker] = {}
         self._someone = asyncio.Event()
@@ -148,8 +155,8 @@ class Workers:
                 # Ctrl-C in a terminal is for us.
                 start_new_session=True,
             )
-            task = Task(self._settings, self._location, self._grpc_listen, theirs.fileno(), name)
-        worker = self._workers[process.pid] = _Worker(process, ours, quiet_since=time.monotonic())
+            task = Task(self._settings, self._location, self._grpc_listen, theirs.fileno(), name, self._metrics_folder)
+        worker = self._workers[process.pid] = _Worker(name, process, ours, quiet_since=time.monotonic())
         assert process.stdin is not None
         with suppress(ConnectionError):  # it died at once, which is seen soon
             process.stdin.write(task.encode())
@@ -170,6 +177,7 @@ class Workers:
             self._gone(worker)
             if worker.process.returncode is not None:
                 del self._workers[worker.pid]
+                files.forget(self._metrics_folder, worker.name)
                 worker.channel.close()
 
     def _gone(self, worker: _Worker) -> None:

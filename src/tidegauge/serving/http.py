@@ -123,6 +123,11 @@ class HttpServer:
         if self._clock is not None:
             self._clock.cancel()
 
+    @property
+    def open_connections(self) -> int:
+        """How many there are."""
+        return len(self._state.connections)
+
     async def listen(self, listening: socket) -> None:
         """Serve what connects to a socket, which listens already."""
         self._listeners.append(await asyncio.get_running_loop().create_server(self._connection, sock=listening))

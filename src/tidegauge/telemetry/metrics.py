@@ -27,6 +27,9 @@ Sample = Callable[[], None]
 class Metrics:
     """Instruments of this process by what describes them in :mod:`tidegauge.telemetry.catalogue`.
 
+    Attributes:
+        folder: as given.
+
     Args:
         folder: where processes that belong together keep their numbers (:func:`tidegauge.telemetry.files.keep_in` was called); None: this
             process is alone.
@@ -35,7 +38,7 @@ class Metrics:
     """
 
     def __init__(self, folder: Path | None = None, process: str = "main") -> None:
-        self._folder = folder
+        self.folder = folder
         self._process = process
         self._registry = CollectorRegistry()
         self._instruments: dict[str, Any] = {described.name: self._made(described) for described in CATALOGUE}
@@ -111,13 +114,13 @@ class Metrics:
                     _log.exception("a metric cannot be sampled")
 
     def _families(self) -> Iterator[Metric]:
-        if self._folder is None:
+        if self.folder is None:
             yield from self._registry.collect()
             yield from _of_processes({self._process: os.getpid()})
             return
         collector: Any = MultiProcessCollector
-        yield from sorted(collector(None, path=str(self._folder)).collect(), key=lambda family: family.name)
-        yield from _of_processes(files.processes(self._folder))
+        yield from sorted(collector(None, path=str(self.folder)).collect(), key=lambda family: family.name)
+        yield from _of_processes(files.processes(self.folder))
 
 
 class _Families:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from types import TracebackType
@@ -252,6 +252,25 @@ class Queue(Protocol):
     @property
     def queued_requests(self) -> int:
         """Of which no commit has begun."""
+
+
+class Listening(Protocol):
+    """A server."""
+
+    @property
+    def open_connections(self) -> int:
+        """How many there are."""
+
+
+def connections_sample(metrics: Metrics, servers: Mapping[str, Listening]) -> Sample:
+    """What tells how many connections servers, by their names, have."""
+    gauges = {name: metrics.gauge(catalogue.HTTP_CONNECTIONS, name) for name in servers}
+
+    def sample() -> None:
+        for name, server in servers.items():
+            gauges[name].set(server.open_connections)
+
+    return sample
 
 
 def ingest_sample(metrics: Metrics, queues: Iterable[Queue]) -> Sample:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tidegauge import config
 from tidegauge.cli.worker import Task
 from tidegauge.config import ListenAddress
@@ -23,7 +25,7 @@ GIVEN = {
 def test_settings_and_location_arrive_as_they_were() -> None:
     settings = config.load(GIVEN, env_file=None)
     location = Location("postgresql://owner:secret@db/telemetry", None, embedded=False)
-    task = Task(settings, location, ListenAddress(host="::1", port=4317), 7, "worker-1")
+    task = Task(settings, location, ListenAddress(host="::1", port=4317), 7, "worker-1", Path("/private/metrics"))
     line = task.encode()
     assert line.count(b"\n") == 1
     assert line.endswith(b"\n")
