@@ -17,17 +17,21 @@ from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memset
 
+from tidegauge._buffer cimport Buffer, buffer_close, buffer_open
+from tidegauge.otlp._exemplars cimport exemplars_of
 from tidegauge.otlp._points cimport (
     EXPONENTIAL, GAUGE, HAS_MAX, HAS_MIN, HAS_SUM, HISTOGRAM, SUM, SUMMARY, VALUE, Point, attributes_of, fixed_counts, quantiles_of,
     scan_point, varint_counts,
 )
 from tidegauge.otlp._wire cimport DECLINED, FINE, LENGTH, ODD, VARINT, Cursor, left, read_inner, read_tag, read_varint
 
+from orjson import dumps as _dumps
+
 from tidegauge.model.batch import MetadataEntry
-from tidegauge.otlp.budget import COUNT_BYTES, HISTOGRAM_BYTES, NUMBER_BYTES, QUANTILE_BYTES, SERIES_BYTES, SUMMARY_BYTES
+from tidegauge.otlp.budget import COUNT_BYTES, EXEMPLAR_BYTES, HISTOGRAM_BYTES, NUMBER_BYTES, QUANTILE_BYTES, SERIES_BYTES, SUMMARY_BYTES
 from tidegauge.otlp.items import Repaired
 from tidegauge.otlp.limits import METRIC_NAME_LENGTH, UNIT_LENGTH
-from tidegauge.otlp.points import HISTOGRAMS, NUMBERS, SUMMARIES, AsSent
+from tidegauge.otlp.points import EXEMPLARS, HISTOGRAMS, NUMBERS, SUMMARIES, AsSent
 from tidegauge.otlp.series import LabelTable, MetricSeries
 from tidegauge.otlp.values import REPLACEMENT
 
@@ -41,7 +45,7 @@ cdef tuple TEMPORALITIES = ("unspecified", "delta", "cumulative")
 cdef tuple NOT_EXPONENTIAL = (None,) * 6
 cdef Py_ssize_t NAME_LENGTH = METRIC_NAME_LENGTH, UNITS_LENGTH = UNIT_LENGTH
 cdef int64_t A_NUMBER = NUMBER_BYTES, A_HISTOGRAM = HISTOGRAM_BYTES, A_SUMMARY = SUMMARY_BYTES
-cdef int64_t A_COUNT = COUNT_BYTES, A_QUANTILE = QUANTILE_BYTES, A_SERIES = SERIES_BYTES
+cdef int64_t A_COUNT = COUNT_BYTES, A_QUANTILE = QUANTILE_BYTES, A_SERIES = SERIES_BYTES, AN_EXEMPLAR = EXEMPLAR_BYTES
 
 
 cdef struct Around:
@@ -114,15 +118,21 @@ cdef class MetricReader:
 
     cdef object decoder, origins, budget, rejections, table, cache, points
     cdef dict indexes, metadata
-    cdef list resources, scopes, series, number_rows, histogram_rows, summary_rows
-    cdef tuple numbers, histograms, summaries
+    cdef list resources, scopes, series, number_rows, histogram_rows, summary_rows, exemplar_rows
+    cdef tuple numbers, histograms, summaries, exemplars
+    cdef Buffer out
     cdef List outer, inner, metrics, items
     # Of the part that is read: indexes and identities of its resources and scopes, texts of its metrics, series of its points.
     cdef list places, texts, found
+    # By the place of their point.
+    cdef dict found_exemplars
     cdef Py_ssize_t taken
     cdef object message
     cdef uint64_t time, start
     cdef object time_object, start_object
+
+    def __cinit__(self, *_):
+        buffer_open(&self.out, 1024)
 
     def __init__(self, decoder, origins, batch, rejections, budget, table, points, metadata):
         self.decoder, self.origins, self.budget, self.rejections = decoder, origins, budget, rejections
@@ -130,6 +140,8 @@ cdef class MetricReader:
         self.indexes, self.series = table.indexes, batch.series
         self.resources, self.scopes = batch.resources, batch.scopes
         self.number_rows, self.histogram_rows, self.summary_rows = points.numbers, points.histograms, points.summaries
+        self.exemplar_rows = points.exemplars
+        self.exemplars = _columns(batch.exemplars, EXEMPLARS)
         self.numbers = _columns(batch.numbers, NUMBERS)
         self.histograms = _columns(batch.histograms, HISTOGRAMS)
         self.summaries = _columns(batch.summaries, SUMMARIES)
@@ -137,6 +149,7 @@ cdef class MetricReader:
         self.time_object = self.start_object = None
 
     def __dealloc__(self):
+        buffer_close(&self.out)
         PyMem_Free(self.outer.items)
         PyMem_Free(self.inner.items)
         PyMem_Free(self.metrics.items)
@@ -154,7 +167,7 @@ cdef class MetricReader:
         whole.at = <const uint8_t *>PyBytes_AS_STRING(body)
         whole.end = whole.at + PyBytes_GET_SIZE(body)
         self.outer.count = self.inner.count = self.metrics.count = self.items.count = 0
-        self.places, self.texts, self.found, self.message = [], [], [], None
+        self.places, self.texts, self.found, self.found_exemplars, self.message = [], [], [], {}, None
         try:
             if not self._scan(whole):
                 return False
@@ -324,6 +337,12 @@ cdef class MetricReader:
         cdef PyObject *entry
         for place in range(metric.first, metric.first + metric.points):
             point = <Point *>self.items.items + place
+            if point.outcome == FINE and point.exemplars.at != NULL:
+                exemplars = exemplars_of(point.exemplars, &self.out, _dumps)
+                if exemplars is None:
+                    point.outcome = ODD
+                else:
+                    self.found_exemplars[place] = exemplars
             if point.outcome != FINE:
                 self._checked(part)
                 self.found.append(None)
@@ -393,6 +412,8 @@ cdef class MetricReader:
                     spent += A_QUANTILE * self._add_summary(point, index)
                 else:
                     spent += A_COUNT * self._add_histogram(point, index, metric.kind == EXPONENTIAL)
+                if point.exemplars.at != NULL:
+                    spent += self._add_exemplars(<list>self.found_exemplars[place], index)
             else:
                 if messages is None:
                     messages = self._message_points(part, metric)
@@ -483,6 +504,16 @@ cdef class MetricReader:
             + exponential,
         )
         return (0 if counts is None else len(counts)) + (0 if negative is None else len(negative))
+
+    cdef int64_t _add_exemplars(self, list rows, index) except -1:
+        """What they take."""
+        cdef int64_t taken = 0
+        if self.exemplar_rows:
+            self.points.hand_over()
+        for time, value, trace_id, span_id, attributes in rows:
+            _append(self.exemplars, (index, time, value, None, trace_id, span_id, attributes, None))
+            taken += AN_EXEMPLAR + (0 if attributes is None else len(<bytes>attributes))
+        return taken
 
     cdef Py_ssize_t _add_summary(self, Point *point, index) except -1:
         """How many quantiles it has."""

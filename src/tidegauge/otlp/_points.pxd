@@ -44,6 +44,8 @@ cdef struct Point:
     Cursor whole
     # The fields that hold attributes, which stand one after the other; NULL where there are none.
     Cursor attributes
+    # Likewise its exemplars, of any point but a summary's.
+    Cursor exemplars
     int outcome
     int has
     int32_t scale
@@ -71,11 +73,16 @@ cdef inline uint32_t attributes_field(int kind) noexcept nogil:
     return 9 if kind == HISTOGRAM else 1 if kind == EXPONENTIAL else 7
 
 
+cdef inline uint32_t exemplars_field(int kind) noexcept nogil:
+    """The number of a point's exemplars, 0 for none."""
+    return 8 if kind == HISTOGRAM else 11 if kind == EXPONENTIAL else 0 if kind == SUMMARY else 5
+
+
 cdef inline int scan_point(int kind, bint is_cumulative, Point *point) noexcept nogil:
     """Read the point that is zero but for its ``whole``; its outcome, which it also has."""
     cdef Cursor rest = point.whole
     cdef const uint8_t *before
-    cdef uint32_t number, attributes = attributes_field(kind)
+    cdef uint32_t number, attributes = attributes_field(kind), exemplars = exemplars_field(kind)
     cdef int wire
     cdef bint is_read
     while rest.at < rest.end:
@@ -85,6 +92,8 @@ cdef inline int scan_point(int kind, bint is_cumulative, Point *point) noexcept 
             return DECLINED
         if number == attributes and wire == LENGTH:
             is_read = _joined(&rest, before, &point.attributes, point)
+        elif number == exemplars and wire == LENGTH:
+            is_read = _joined(&rest, before, &point.exemplars, point)
         elif kind == HISTOGRAM:
             is_read = _histogram_field(&rest, number, wire, point)
         elif kind == EXPONENTIAL:

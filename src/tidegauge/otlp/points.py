@@ -42,7 +42,7 @@ HISTOGRAMS = (
     *("scale", "zero_count", "zero_threshold", "positive_offset", "negative_offset", "negative_bucket_counts"),
 )
 SUMMARIES = ("series", "time_unix_nano", "start_time_unix_nano", "count", "sum", "quantiles", "quantile_values", "flags")
-_EXEMPLARS = ("series", "time_unix_nano", "value", "value_int", "trace_id", "span_id", "filtered_attributes", "original")
+EXEMPLARS = ("series", "time_unix_nano", "value", "value_int", "trace_id", "span_id", "filtered_attributes", "original")
 NOT_EXPONENTIAL = (None,) * 6
 _ROW_BYTES = {
     "gauge": NUMBER_BYTES,
@@ -78,7 +78,7 @@ class PointDecoder:
         self.numbers: list[Row] = []
         self.histograms: list[Row] = []
         self.summaries: list[Row] = []
-        self._exemplars: list[Row] = []
+        self.exemplars: list[Row] = []
         self._columns = JsonColumns()
         self._by_kind: dict[str, Callable[[Any, Any, MetricSeries], None]] = {
             "gauge": self._add_numbers,
@@ -107,7 +107,7 @@ class PointDecoder:
             (NUMBERS, self.numbers, batch.numbers),
             (HISTOGRAMS, self.histograms, batch.histograms),
             (SUMMARIES, self.summaries, batch.summaries),
-            (_EXEMPLARS, self._exemplars, batch.exemplars),
+            (EXEMPLARS, self.exemplars, batch.exemplars),
         ):
             for name, column in zip(names, zip(*rows, strict=True), strict=False):
                 getattr(target, name).extend(column)
@@ -229,7 +229,7 @@ class PointDecoder:
             original = exemplar.SerializeToString() if columns.lossy else None
             columns.lossy = False
             self._budget.spend(len(attributes or b"") + len(original or b""))
-            self._exemplars.append((series, time, value, value_int, trace_id, span_id, attributes, original))
+            self.exemplars.append((series, time, value, value_int, trace_id, span_id, attributes, original))
 
     def _refuse(self, refused: _Refused, point: Message, series: MetricSeries) -> None:
         self._rejections.add(refused.reason, f"{series.metric_name[:100]!r}: {refused.message}", point)
