@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from tidegauge import log_stores
 from tidegauge.api import problems
 from tidegauge.api.app import ApiServices, create_app
 from tidegauge.api.auth import BearerAuth
@@ -21,12 +22,14 @@ from tidegauge.embedded import EmbeddedDatabase, running
 from tidegauge.errors import MigrationError, TidegaugeError
 from tidegauge.health.circuits import Circuit, CircuitLimits, Guard, unguarded
 from tidegauge.health.readiness import Readiness
+from tidegauge.ingest.announcing import AnnouncedStore
 from tidegauge.ingest.ingestor import Ingestor
 from tidegauge.ingest.limits import TimeLimits
 from tidegauge.ingest.writer import SUSPECTS, Writer
 from tidegauge.maintenance import Maintenance
 from tidegauge.model.batch import Signal
 from tidegauge.otlp.decode import Decoder
+from tidegauge.query.tail import LogTail
 from tidegauge.receiver.http import OtlpHttp
 from tidegauge.receiver.http import refusal as otlp_refusal
 from tidegauge.receiver.routes import ingest_route
@@ -34,7 +37,8 @@ from tidegauge.receiver.ways import Beside, LogWays, is_way, is_way_at_root
 from tidegauge.receiver.ways import refusal as way_refusal
 from tidegauge.storage import cache
 from tidegauge.storage.cache import CacheStores
-from tidegauge.storage.cache_interface import Window
+from tidegauge.storage.cache_interface import Channel, Window
+from tidegauge.storage.interface import LogStore
 from tidegauge.storage.postgres import validate
 from tidegauge.storage.postgres.applications import PostgresApplicationStore
 from tidegauge.storage.postgres.database import Database
@@ -77,13 +81,17 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """The program, assembled. ``otlp`` and ``api`` are ASGI applications; ``readiness`` is dependency → "ok" or what is wrong with it."""
+    """The program, assembled. ``otlp`` and ``api`` are ASGI applications; ``readiness`` is dependency → "ok" or what is wrong with it.
+
+    ``end_streams`` ends the answers that have no end of their own: to be called before what is under way is waited for.
+    """
 
     otlp: Any
     api: Any
     ingestor: Ingestor
     writer: Writer
     readiness: Callable[[], Awaitable[Mapping[str, str]]]
+    end_streams: Callable[[], None]
 
 
 @asynccontextmanager
@@ -145,24 +153,34 @@ async def assembled(
         )
         database = await stack.enter_async_context(reading)
         await _check_revision(database)
-        caches = await stack.enter_async_context(cache.opened(settings.cache, guards.get("redis", unguarded)))
-        writer = await stack.enter_async_context(_writer(settings, location, now_ns, telemetry))
-        ingestor = Ingestor(Decoder(), writer, time_limits(settings.lifecycle, settings.ingest), now_ns, telemetry.ingest())
+        opening = cache.opened(settings.cache, guards.get("redis", unguarded), telemetry.metrics.folder)
+        caches = await stack.enter_async_context(opening)
+        writer = await stack.enter_async_context(_writer(settings, location, now_ns, telemetry, caches.channel))
+        pings = {"timescaledb": database.ping} | ({} if caches.ping is None else {"redis": caches.ping})
+        logs: LogStore = PostgresLogStore(database, _once_from(settings.ingest, now_ns))
+        log_writer = None
+        if (guard := guards.get("elasticsearch")) is not None:
+            elsewhere = log_stores.on_elasticsearch(settings, database, guard, caches.channel, telemetry, now_ns)
+            kept = await stack.enter_async_context(elsewhere)
+            logs, log_writer, pings["elasticsearch"] = kept.store, kept.writer, kept.ping
+        limits = time_limits(settings.lifecycle, settings.ingest)
+        ingestor = Ingestor(Decoder(), writer, limits, now_ns, telemetry.ingest(), log_writer=log_writer)
         otlp = OtlpHttp(ingestor, settings.otlp.max_body_bytes)
 
-        pings = {"timescaledb": database.ping} | ({} if caches.ping is None else {"redis": caches.ping})
         readiness = Readiness(pings)
 
+        tail = LogTail(caches.channel, settings.logs.tail_clients)
         services = ApiServices(
             applications=PostgresApplicationStore(database),
             traces=PostgresTraceStore(database),
             metrics=PostgresMetricStore(database),
-            logs=PostgresLogStore(database),
+            logs=logs,
             rejections=PostgresRejectionStore(database),
             readiness=readiness,
             now_ns=now_ns,
             circuits=lambda: [circuit.status() for circuit in circuits.values()],
             exposition=telemetry.metrics.exposition,
+            tail=tail,
         )
         guarded = BearerAuth(otlp, _secret(settings.api.token), otlp_refusal)
         ways = LogWays(ingestor, settings.otlp.max_body_bytes, _secret(settings.api.token), readiness)
@@ -171,12 +189,15 @@ async def assembled(
         api = Beside(_OtlpBeside(create_app(services, settings.api, request_limits(settings, caches)), guarded), ways, is_way)
         receivers, observed_api = telemetry.apps((Beside(guarded, ways, is_way_at_root), api), ingest_route)
         samples = (pool_sample(telemetry.metrics, "api", database), circuit_sample(telemetry.metrics, circuits.values()))
-        await stack.enter_async_context(telemetry.sampling(*samples, ingest_sample(telemetry.metrics, [writer])))
-        yield Runtime(receivers, observed_api, ingestor, writer, readiness)
+        writers = [each for each in (writer, log_writer) if each is not None]
+        await stack.enter_async_context(telemetry.sampling(*samples, ingest_sample(telemetry.metrics, writers)))
+        yield Runtime(receivers, observed_api, ingestor, writer, readiness, tail.end)
 
 
 @asynccontextmanager
-async def _writer(settings: Settings, location: Location, now_ns: Callable[[], int], telemetry: Telemetry) -> AsyncIterator[Writer]:
+async def _writer(
+    settings: Settings, location: Location, now_ns: Callable[[], int], telemetry: Telemetry, channel: Channel
+) -> AsyncIterator[Writer]:
     """The writer on connections of its own: readers that hold all others for seconds must not keep anything from being stored."""
     ingest, connections = settings.ingest, settings.ingest.writer_connections + SUSPECTS
     lock_timeout = min(settings.database.lock_timeout, _INGEST_LOCK_TIMEOUT)
@@ -194,7 +215,7 @@ async def _writer(settings: Settings, location: Location, now_ns: Callable[[], i
             direct_compress=ingest.direct_compress and abilities.direct_compress,
         )
         async with Writer(
-            telemetry.store(store, "timescaledb"),
+            AnnouncedStore(telemetry.store(store, "timescaledb"), channel),
             max_pending_bytes=ingest.max_pending_bytes,
             group_max_rows=ingest.group_max_rows,
             group_max_bytes=ingest.group_max_bytes,
@@ -252,7 +273,11 @@ async def maintained(
         stop = asyncio.Event()
         task = asyncio.create_task(maintenance.run(stop), name="maintenance")
         try:
-            async with telemetry.sampling(pool_sample(metrics, "maintenance", database), states), repeated(LAG_SECONDS, lag.read, "lag"):
+            async with (
+                log_stores.retained(settings, time.time_ns),
+                telemetry.sampling(pool_sample(metrics, "maintenance", database), states),
+                repeated(LAG_SECONDS, lag.read, "lag"),
+            ):
                 yield
         finally:
             stop.set()
@@ -317,6 +342,12 @@ def request_limits(settings: Settings, caches: CacheStores) -> Limits:
         Window("long", chosen.limit_long, chosen.ttl_long.total_seconds()),
     )
     return Limits(caches.limiter(windows, "api"), chosen.trusted_proxies)
+
+
+def _once_from(ingest: IngestSettings, now_ns: Callable[[], int]) -> Callable[[], int]:
+    """From when on no record stands twice: its resend would have been recognised."""
+    seconds = (ingest.dedup_window - ingest.future_tolerance).total_seconds()
+    return lambda: now_ns() - int(seconds * 1e9)
 
 
 def time_limits(lifecycle: LifecycleSettings, ingest: IngestSettings) -> Mapping[Signal, TimeLimits]:

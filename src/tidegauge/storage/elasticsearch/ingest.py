@@ -8,11 +8,11 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from tidegauge.errors import Overloaded, RequestError, Unavailable
 from tidegauge.model.batch import LogBatch, Rejection
-from tidegauge.storage.elasticsearch import documents
+from tidegauge.storage.elasticsearch import RejectionSink, documents
 from tidegauge.storage.elasticsearch.client import Client, reason
 from tidegauge.storage.elasticsearch.documents import Stream
 from tidegauge.storage.elasticsearch.repeats import Repeats
@@ -29,14 +29,6 @@ _ATTEMPTS = 3
 _PAUSE_SECONDS = 0.25
 _BUSY_SECONDS = 2.0
 REFUSED = "refused_by_log_store"
-
-
-class RejectionSink(Protocol):
-    """Writes down what was rejected, when it can; never waits and never fails."""
-
-    def note(self, requests: Sequence[IngestRequest]) -> None:
-        """Write down the rejections of these requests."""
-        ...
 
 
 @dataclass(slots=True)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from tidegauge.config import LogsSettings
 from tidegauge.errors import TidegaugeError, Unavailable
 from tidegauge.health.circuits import Guard
+from tidegauge.storage.elasticsearch import ElasticsearchStores, Lifecycle, RejectionSink
 from tidegauge.storage.elasticsearch.client import Client, connected
 from tidegauge.storage.elasticsearch.documents import Stream
-from tidegauge.storage.elasticsearch.ingest import ElasticsearchIngestStore, RejectionSink
+from tidegauge.storage.elasticsearch.ingest import ElasticsearchIngestStore
 from tidegauge.storage.elasticsearch.logs import ElasticsearchLogStore
 from tidegauge.storage.elasticsearch.retention import Retention
 from tidegauge.storage.elasticsearch.schema import prepare
@@ -22,15 +22,6 @@ from tidegauge.storage.interface import IngestOutcome, IngestRequest
 
 _logger = logging.getLogger(__name__)
 _RETENTION_SECONDS = 600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Lifecycle:
-    """Of logs: how long they are kept, what a backing index spans, how long resends are recognised."""
-
-    retention: timedelta
-    chunk: timedelta
-    dedup_window: timedelta
 
 
 class _Prepared:
@@ -58,34 +49,11 @@ class _Prepared:
         return await self._store.commit(requests)
 
 
-@dataclass(frozen=True, slots=True)
-class ElasticsearchStores:
-    """What the program needs of Elasticsearch."""
-
-    ingest: _Prepared
-    logs: ElasticsearchLogStore
-    ping: Callable[[], Awaitable[None]]
-
-
 @asynccontextmanager
-async def opened(
-    settings: LogsSettings,
-    lifecycle: Lifecycle,
-    guard: Guard,
-    rejections: RejectionSink,
-    now_ns: Callable[[], int],
-    *,
-    maintains: bool,
+async def connected_stores(
+    settings: LogsSettings, lifecycle: Lifecycle, guard: Guard, rejections: RejectionSink, now_ns: Callable[[], int]
 ) -> AsyncIterator[ElasticsearchStores]:
-    """The stores while the block runs. A server that is away is no hindrance: what needs it says so until it is back.
-
-    ``maintains``: whether this process sees to the retention.
-
-    Raises:
-        ConfigurationError: what answers is no Elasticsearch, or one that is too old.
-        InvalidArgument: it refuses the template.
-
-    """
+    """See :func:`tidegauge.storage.elasticsearch.opened`."""
     stream = Stream(settings.dataset, settings.namespace)
     async with connected(settings) as client:
         store = ElasticsearchIngestStore(
@@ -96,15 +64,20 @@ async def opened(
             await ingest.prepare()
         except Unavailable as error:
             _logger.warning("logs are refused until Elasticsearch answers: %s", error)
-        retention = Retention(client, stream.name, lifecycle.retention, lifecycle.chunk, now_ns)
-        task = asyncio.create_task(_keep(retention), name="log-retention") if maintains else None
+        yield ElasticsearchStores(ingest, ElasticsearchLogStore(client, stream.name, guard), client.ping)
+
+
+@asynccontextmanager
+async def retention_applied(settings: LogsSettings, lifecycle: Lifecycle, now_ns: Callable[[], int]) -> AsyncIterator[None]:
+    """See :func:`tidegauge.storage.elasticsearch.retained`."""
+    async with connected(settings) as client:
+        retention = Retention(client, Stream(settings.dataset, settings.namespace).name, lifecycle.retention, lifecycle.chunk, now_ns)
+        task = asyncio.create_task(_keep(retention), name="log-retention")
         try:
-            yield ElasticsearchStores(ingest, ElasticsearchLogStore(client, stream.name, guard), client.ping)
+            yield
         finally:
-            if task is not None:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
 
 async def _keep(retention: Retention) -> None:

@@ -1,0 +1,75 @@
+"""The composition root's part for logs that are kept in Elasticsearch: their stores, and a writer of their own.
+
+So the two stores do not wait for one another: while one of them is away, what goes to the other goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass
+
+from tidegauge.config import Settings
+from tidegauge.health.circuits import Guard
+from tidegauge.ingest.announcing import AnnouncedStore
+from tidegauge.ingest.writer import Writer
+from tidegauge.storage import elasticsearch
+from tidegauge.storage.cache_interface import Channel
+from tidegauge.storage.elasticsearch import Lifecycle
+from tidegauge.storage.interface import LogStore
+from tidegauge.storage.postgres.database import Database
+from tidegauge.storage.postgres.rejection_sink import PostgresRejectionSink
+from tidegauge.telemetry.assembly import Telemetry
+
+# Of a commit's time Elasticsearch waits for its disk, of which several may be under way.
+_GROUPS = 4
+# As for the other writer: what receivers have let go by then is not waited for much longer.
+_WRITER_SHARE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Logs:
+    """What stores logs, what reads them, and whether it answers."""
+
+    writer: Writer
+    store: LogStore
+    ping: Callable[[], Awaitable[None]]
+
+
+@asynccontextmanager
+async def on_elasticsearch(
+    settings: Settings, database: Database, guard: Guard, channel: Channel, telemetry: Telemetry, now_ns: Callable[[], int]
+) -> AsyncIterator[Logs]:
+    """Logs in Elasticsearch; ``database`` is for what was rejected of them.
+
+    Raises:
+        ConfigurationError: what answers is no Elasticsearch, or one that is too old.
+
+    """
+    ingest = settings.ingest
+    async with (
+        PostgresRejectionSink(database) as rejections,
+        elasticsearch.opened(settings.logs, _lifecycle(settings), guard, rejections, now_ns) as stores,
+        Writer(
+            AnnouncedStore(telemetry.store(stores.ingest, "elasticsearch"), channel),
+            max_pending_bytes=ingest.max_pending_bytes,
+            group_max_rows=ingest.group_max_rows,
+            group_max_bytes=ingest.group_max_bytes,
+            commit_timeout=ingest.commit_timeout,
+            max_queue_delay=ingest.max_queue_delay,
+            groups=min(_GROUPS, settings.logs.elasticsearch_connections),
+            close_timeout=settings.serve.shutdown_timeout * _WRITER_SHARE,
+        ) as writer,
+    ):
+        yield Logs(writer, stores.logs, stores.ping)
+
+
+def retained(settings: Settings, now_ns: Callable[[], int]) -> AbstractAsyncContextManager[None]:
+    """Sees to how long logs in Elasticsearch are kept; does nothing where there is none."""
+    if settings.logs.elasticsearch_url is None:
+        return nullcontext()
+    return elasticsearch.retained(settings.logs, _lifecycle(settings), now_ns)
+
+
+def _lifecycle(settings: Settings) -> Lifecycle:
+    return Lifecycle(settings.lifecycle.logs_retention, settings.lifecycle.logs_chunk, settings.ingest.dedup_window)
