@@ -8,10 +8,10 @@ from fastapi.routing import APIRoute
 from tidegauge import __version__
 from tidegauge.api import docs, problems
 from tidegauge.api.auth import BearerAuth
-from tidegauge.api.clients import client_naming
+from tidegauge.clients import client_naming
 from tidegauge.api.context import Context
 from tidegauge.api.disconnect import CancelOnDisconnect
-from tidegauge.api.routers import applications, exposition, health, logs, metrics, rejections, traces
+from tidegauge.api.routers import applications, exposition, health, logs, metrics, rejections, tail, traces
 from tidegauge.api.services import ApiServices, Limits
 from tidegauge.api.throttle import Throttle
 from tidegauge.config import ApiSettings
@@ -57,6 +57,7 @@ def create_app(services: ApiServices, settings: ApiSettings, limits: Limits | No
         applications.router,
         metrics.router,
         traces.router,
+        tail.router,
         logs.router,
         logs.of_traces,
         rejections.router,

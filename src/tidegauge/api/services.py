@@ -42,7 +42,7 @@ class ApiServices:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Of a client's requests: what counts them, and how many proxies in front say truly who asks (``api.clients``)."""
+    """Of a client's requests: what counts them, and how many proxies in front say truly who asks (``tidegauge.clients``)."""
 
     limiter: RateLimiter
     trusted_proxies: int = 0

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from tidegauge.api import problems
 from tidegauge.api.auth import App, Message, Receive, Scope, Send
-from tidegauge.api.clients import ClientOf
+from tidegauge.clients import ClientOf
 from tidegauge.errors import RateLimited
 from tidegauge.storage.cache_interface import Allowance, RateLimiter, Verdict
 

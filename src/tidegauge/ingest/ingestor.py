@@ -15,6 +15,7 @@ from tidegauge.ingest.admission import Share
 from tidegauge.ingest.limits import TimeLimits, enforce
 from tidegauge.ingest.numbers import IngestNumbers, Uncounted
 from tidegauge.ingest.refusals import RefusalLog
+from tidegauge.ingest.throttle import IngestThrottle
 from tidegauge.ingest.writer import Writer
 from tidegauge.model.batch import Batch, LogBatch, Signal
 from tidegauge.otlp.budget import Budget
@@ -65,8 +66,10 @@ class Ingestor:
         numbers: IngestNumbers | None = None,
         *,
         log_writer: Writer | None = None,
+        throttle: IngestThrottle | None = None,
     ) -> None:
-        """``log_writer`` is for logs that go to a store of their own."""
+        """``log_writer`` is for logs that go to a store of their own, ``throttle`` counts what clients send."""
+        self._throttle = throttle
         self._decoder = decoder
         self._writer = writer
         self._log_writer = log_writer or writer
@@ -85,6 +88,7 @@ class Ingestor:
             InvalidArgument: the body cannot be read.
             PayloadTooLarge: it takes far more memory than its bytes.
             Overloaded: too much is waiting for a commit.
+            RateLimited: the client sends more than it may.
             Unavailable: the store is away.
 
         """
@@ -92,6 +96,8 @@ class Ingestor:
             size = len(received.body)
             budget = Budget(size)
             held.hold(size)
+            if self._throttle is not None:
+                await self._throttle.take_bytes(received.tenant_id, size)
             held.arrived()
             try:
                 request = await self._decoded(received, budget)
@@ -102,6 +108,8 @@ class Ingestor:
             if not len(request.batch) and not request.batch.rejections:
                 # Empty requests succeed, and nothing is worth an entry in the ledger.
                 return IngestOutcome(0, "")
+            if self._throttle is not None:
+                await self._throttle.take_items(received.tenant_id, len(request.batch))
             held.hold(max(size, budget.used // _ROWS_FACTOR))
             outcome = await self._written(request)
             held.stored()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import grpc  # type: ignore[import-untyped]
 
+from tidegauge.clients import ClientOf
 from tidegauge.config import ListenAddress
 from tidegauge.errors import ConfigurationError
 from tidegauge.ingest.ingestor import Ingestor
@@ -49,6 +50,7 @@ async def serving_grpc(
     token: str | None,
     readiness: Readiness,
     reuse_port: bool = False,
+    client_of: ClientOf | None = None,
 ) -> AsyncIterator[int]:
     """Serve OTLP over gRPC while the block runs; gives the port that is listened on.
 
@@ -62,6 +64,7 @@ async def serving_grpc(
         token: what clients must send as ``authorization: Bearer …``; None for an open server.
         readiness: dependency → "ok" or what is wrong with it, for grpc.health.v1; as ``GET /api/health/ready`` answers.
         reuse_port: whether other processes of the same user listen on the same port (SO_REUSEPORT): the kernel spreads connections.
+        client_of: names callers, where what they send is limited.
 
     Raises:
         ConfigurationError: the address cannot be listened on.
@@ -71,7 +74,9 @@ async def serving_grpc(
     health = Health(readiness)
     guard = Token(token)
     reading = Reading(limits.max_body_bytes, limits.max_reads, limits.read_seconds)
-    server.add_generic_rpc_handlers((*Exports(ingestor, reading, guard).handlers(), health.handlers(), *reflection_handlers(guard)))
+    server.add_generic_rpc_handlers(
+        (*Exports(ingestor, reading, guard, client_of).handlers(), health.handlers(), *reflection_handlers(guard))
+    )
     port = _listen(server, listen)
     await server.start()
     try:

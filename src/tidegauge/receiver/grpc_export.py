@@ -14,6 +14,7 @@ from typing import Any
 
 import grpc  # type: ignore[import-untyped]
 
+from tidegauge.clients import ClientOf
 from tidegauge.errors import InvalidArgument, Overloaded, RequestTimeout, RetryableError, TidegaugeError
 from tidegauge.ingest.admission import Share
 from tidegauge.ingest.ingestor import Ingestor, Received
@@ -22,6 +23,7 @@ from tidegauge.otlp import respond
 from tidegauge.otlp.encoding import Encoding
 from tidegauge.receiver.body import decompressed
 from tidegauge.receiver.grpc_token import Token
+from tidegauge.receiver.senders import note_caller
 
 SERVICES = {
     "opentelemetry.proto.collector.trace.v1.TraceService": Signal.TRACES,
@@ -99,7 +101,9 @@ class Reading:
 class Exports:
     """The three Export methods."""
 
-    def __init__(self, ingestor: Ingestor, reading: Reading, token: Token) -> None:
+    def __init__(self, ingestor: Ingestor, reading: Reading, token: Token, client_of: ClientOf | None = None) -> None:
+        """``client_of`` names callers, where what they send is limited."""
+        self._client_of = client_of
         self._ingestor = ingestor
         self._reading = reading
         self._token = token
@@ -132,6 +136,8 @@ class Exports:
 
     async def _export(self, signal: Signal, context: grpc.aio.ServicerContext) -> bytes:
         self._token.check(context.invocation_metadata())
+        if self._client_of is not None:
+            note_caller(context, self._client_of)
         with self._ingestor.admission(signal=signal) as share:
             body = await self._reading.read(context, share)
             received = Received(tenant_id=0, signal=signal, endpoint=ENDPOINTS[signal], encoding=Encoding.PROTOBUF, body=body)

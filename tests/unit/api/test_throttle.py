@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.api.conftest import NOW_NS, Stores
 from tidegauge.api.app import create_app
-from tidegauge.api.clients import address
+from tidegauge.clients import address
 from tidegauge.api.services import ApiServices, Limits
 from tidegauge.config import ApiSettings
 from tidegauge.storage.cache.limiter import MemoryLimiter
