@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from tidegauge import config
+from tidegauge.receiver.ways import is_way
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -143,3 +144,37 @@ def test_collector_retries_without_end_from_a_queue_on_disk() -> None:
 def test_collector_is_given_what_its_configuration_asks_for() -> None:
     asked = set(re.findall(r"\$\{env:(\w+)\}", (ROOT / "deploy/collector/config.yaml").read_text()))
     assert asked == set(SERVICES["collector"]["environment"])
+
+
+SHIPPERS = sorted(
+    path.relative_to(ROOT).as_posix() for name in ("fluent-bit", "vector", "promtail") for path in (ROOT / "deploy" / name).iterdir()
+)
+
+
+@pytest.mark.parametrize("path", SHIPPERS)
+def test_shippers_examples_send_where_logs_are_taken(path: str) -> None:
+    """With what is commented out as well: the token is a reference, and every path is one of ours."""
+    text = (ROOT / path).read_text()
+    examples = [
+        yaml.safe_load(text),
+        yaml.safe_load(re.sub(r"(?m)^( *)# (?=[ a-z-]*[\w-]+: |  )", r"\1", text.partition("\n\n")[2] or text)),
+    ]
+    for example in examples:
+        assert isinstance(example, dict)
+        assert _tokens(example)
+        assert {value for value in _tokens(example) if "${TIDEGAUGE_TOKEN}" not in value} == set()
+    paths = set(re.findall(r"(?:path: |\}|logs_uri: )(/(?:loki|elasticsearch|v1)[/\w]*)", text))
+    assert paths
+    assert {found for found in paths if not is_way(found, "POST") and found != "/v1/logs"} == set()
+    assert "docs/ways-in.md" in text
+
+
+def _tokens(example: Any) -> list[str]:
+    """Values of keys that hold a password or token, and of header lines."""
+    if isinstance(example, list):
+        return [found for item in example for found in _tokens(item)]
+    if not isinstance(example, dict):
+        return []
+    secret = ("password", "http_passwd", "bearer_token", "token", "header")
+    here = [str(value) for key, value in example.items() if key in secret]
+    return here + [found for value in example.values() for found in _tokens(value)]

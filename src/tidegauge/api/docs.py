@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse, Response
 
-from tidegauge.api import answers
+from tidegauge.api import answers, ingest_document
 from tidegauge.api.schemas import Problem
 
 OPENAPI_PATH = "/api/openapi.json"
@@ -59,6 +59,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
         schemas.pop(name, None)
     for operation in _operations(document):
         operation["responses"].pop("422", None)
+    document["paths"].setdefault(ingest_document.PATH, {})["post"] = ingest_document.operation(answers.problems())
     document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     document["security"] = [{"token": []}, {}]
     return document
