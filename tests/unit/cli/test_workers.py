@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -43,7 +44,7 @@ class Process:
 
 
 def worker(process: Process, channel: socket.socket, *, ready: bool = True) -> Any:
-    return workers._Worker(process, channel, ready=ready)  # type: ignore[arg-type]
+    return workers._Worker("worker-1", process, channel, ready=ready)  # type: ignore[arg-type]
 
 
 def test_a_worker_that_reads_nothing_is_told_to_stop_by_a_signal(full: tuple[socket.socket, socket.socket]) -> None:
@@ -66,7 +67,8 @@ async def test_a_worker_that_was_too_busy_to_let_a_connection_go_is_asked_again(
 ) -> None:
     monkeypatch.setattr(workers, "_BALANCE_SECONDS", 0.01)
     ours, theirs = full
-    parent = workers.Workers(settings, Location("", None, embedded=False), [SimpleNamespace()], settings.otlp.grpc_listen)  # type: ignore[list-item]
+    location = Location("", None, embedded=False)
+    parent = workers.Workers(settings, location, [SimpleNamespace()], settings.otlp.grpc_listen, Path("nowhere"))  # type: ignore[list-item]
     parent._workers = {1: worker(Process(), ours), 2: worker(Process(), ours)}
     for pid in (1, 2):
         parent._balance.join(pid)
