@@ -72,6 +72,7 @@ async def receiving(
         try:
             yield runtime, servers
         finally:
+            runtime.end_streams()
             # All at once: what one of them waits for must not keep the others taking new work.
             for server in servers:
                 server.start_draining()
