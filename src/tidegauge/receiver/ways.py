@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from tidegauge.errors import TidegaugeError
-from tidegauge.health.readiness import serves
+from tidegauge.health.readiness import OK
 from tidegauge.ingest.ingestor import Ingestor
 from tidegauge.receiver import elasticsearch, json_logs, loki
 from tidegauge.receiver.body import ClientGone
@@ -55,7 +55,9 @@ class LogWays:
             await self._elasticsearch(below, scope, headers, receive, send, ready=ready)
 
     async def _is_ready(self) -> bool:
-        return serves(await self._readiness())
+        """Whether the store of logs answers: Elasticsearch, where there is one."""
+        checks = await self._readiness()
+        return checks.get("elasticsearch", checks.get("timescaledb")) == OK
 
 
 def is_way(path: str, method: str) -> bool:

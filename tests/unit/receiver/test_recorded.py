@@ -124,9 +124,17 @@ async def test_what_they_ask_before_they_send(name: str) -> None:
 
 async def test_a_shipper_learns_that_logs_cannot_be_stored() -> None:
     async with receiving_ways() as ways:
-        ways.state["timescaledb"] = "away"
+        ways.state.update(timescaledb="away", redis="ok")
         assert (await sent("vector-loki-healthcheck", ways)).status_code == 503
         assert json.loads((await sent("vector-elasticsearch-healthcheck", ways)).content)["status"] == "red"
+
+
+async def test_logs_that_have_a_store_of_their_own_need_no_other() -> None:
+    async with receiving_ways() as ways:
+        ways.state.update(timescaledb="away", elasticsearch="ok")
+        assert (await sent("vector-loki-healthcheck", ways)).status_code == 200
+        ways.state.update(timescaledb="ok", elasticsearch="away")
+        assert (await sent("vector-loki-healthcheck", ways)).status_code == 503
 
 
 async def test_fluent_bits_opentelemetry_output_is_plain_otlp() -> None:
