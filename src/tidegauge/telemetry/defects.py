@@ -42,8 +42,8 @@ def reporting_handler(settings: TelemetrySettings, scrubber: Scrubber, process: 
             # It would find loggers, frameworks and databases by itself, and send what it sees there.
             default_integrations=False,
             auto_enabling_integrations=False,
-            send_default_pii=False,
             include_local_variables=False,
+            include_source_context=False,
             max_breadcrumbs=0,
             auto_session_tracking=False,
             transport=transport,
