@@ -225,6 +225,7 @@ class CacheSettings(_Section):
     redis_url: SecretStr | None = Field(None, description="redis://[user:password@]host:port/database, or rediss://…")
     redis_timeout: Timeout = Field(timedelta(milliseconds=500), description="a command to Redis is given up after")
     redis_prefix: str = Field("tidegauge:", pattern=r"^[\x21-\x7e]{1,64}$", description="what every key of ours begins with")
+    queries: bool = Field(True, description="keep answers over closed time steps; several workers do so with Redis alone")
     query_ttl: Duration = Field(timedelta(minutes=10), description="how long an answer over closed time steps is kept")
     query_margin: Duration = Field(timedelta(minutes=5), description="a time step is closed when it ended so long ago")
     memory_bytes: Size = Field(ByteSize(32 << 20), ge=1 << 16, description="without Redis: of answers kept in a process")

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 from tidegauge.config import Settings
 from tidegauge.health.circuits import Guard
-from tidegauge.ingest.announcing import AnnouncedStore
 from tidegauge.ingest.writer import Writer
+from tidegauge.shared_stores import SharedStores
 from tidegauge.storage import elasticsearch
-from tidegauge.storage.cache_interface import Channel
 from tidegauge.storage.elasticsearch import Lifecycle
 from tidegauge.storage.interface import LogStore
 from tidegauge.storage.postgres.database import Database
@@ -38,7 +37,7 @@ class Logs:
 
 @asynccontextmanager
 async def on_elasticsearch(
-    settings: Settings, database: Database, guard: Guard, channel: Channel, telemetry: Telemetry, now_ns: Callable[[], int]
+    settings: Settings, database: Database, guard: Guard, shared: SharedStores, telemetry: Telemetry, now_ns: Callable[[], int]
 ) -> AsyncIterator[Logs]:
     """Logs in Elasticsearch; ``database`` is for what was rejected of them.
 
@@ -51,7 +50,7 @@ async def on_elasticsearch(
         PostgresRejectionSink(database) as rejections,
         elasticsearch.opened(settings.logs, _lifecycle(settings), guard, rejections, now_ns) as stores,
         Writer(
-            AnnouncedStore(telemetry.store(stores.ingest, "elasticsearch"), channel),
+            shared.ingest(telemetry.store(stores.ingest, "elasticsearch")),
             max_pending_bytes=ingest.max_pending_bytes,
             group_max_rows=ingest.group_max_rows,
             group_max_bytes=ingest.group_max_bytes,

@@ -12,17 +12,16 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from tidegauge import log_stores
+from tidegauge import log_stores, shared_stores
 from tidegauge.api import problems
 from tidegauge.api.app import ApiServices, create_app
 from tidegauge.api.auth import BearerAuth
-from tidegauge.api.services import Limits
+from tidegauge.clients import ClientOf
 from tidegauge.config import IngestSettings, LifecycleSettings, Settings
 from tidegauge.embedded import EmbeddedDatabase, running
 from tidegauge.errors import MigrationError, TidegaugeError
 from tidegauge.health.circuits import Circuit, CircuitLimits, Guard, unguarded
 from tidegauge.health.readiness import Readiness
-from tidegauge.ingest.announcing import AnnouncedStore
 from tidegauge.ingest.ingestor import Ingestor
 from tidegauge.ingest.limits import TimeLimits
 from tidegauge.ingest.writer import SUSPECTS, Writer
@@ -35,9 +34,7 @@ from tidegauge.receiver.http import refusal as otlp_refusal
 from tidegauge.receiver.routes import ingest_route
 from tidegauge.receiver.ways import Beside, LogWays, is_way, is_way_at_root
 from tidegauge.receiver.ways import refusal as way_refusal
-from tidegauge.storage import cache
-from tidegauge.storage.cache import CacheStores
-from tidegauge.storage.cache_interface import Channel, Window
+from tidegauge.shared_stores import SharedStores
 from tidegauge.storage.interface import LogStore
 from tidegauge.storage.postgres import validate
 from tidegauge.storage.postgres.applications import PostgresApplicationStore
@@ -83,7 +80,8 @@ class Location:
 class Runtime:
     """The program, assembled. ``otlp`` and ``api`` are ASGI applications; ``readiness`` is dependency → "ok" or what is wrong with it.
 
-    ``end_streams`` ends the answers that have no end of their own: to be called before what is under way is waited for.
+    ``end_streams`` ends the answers that have no end of their own: to be called before what is under way is waited for. ``client_of``
+    names senders where what they send is limited.
     """
 
     otlp: Any
@@ -92,6 +90,7 @@ class Runtime:
     writer: Writer
     readiness: Callable[[], Awaitable[Mapping[str, str]]]
     end_streams: Callable[[], None]
+    client_of: ClientOf | None
 
 
 @asynccontextmanager
@@ -153,18 +152,19 @@ async def assembled(
         )
         database = await stack.enter_async_context(reading)
         await _check_revision(database)
-        opening = cache.opened(settings.cache, guards.get("redis", unguarded), telemetry.metrics.folder)
-        caches = await stack.enter_async_context(opening)
-        writer = await stack.enter_async_context(_writer(settings, location, now_ns, telemetry, caches.channel))
+        opening = shared_stores.opened(settings, database, guards.get("redis", unguarded), telemetry, now_ns)
+        shared = await stack.enter_async_context(opening)
+        caches = shared.stores
+        writer = await stack.enter_async_context(_writer(settings, location, now_ns, telemetry, shared))
         pings = {"timescaledb": database.ping} | ({} if caches.ping is None else {"redis": caches.ping})
         logs: LogStore = PostgresLogStore(database, _once_from(settings.ingest, now_ns))
         log_writer = None
         if (guard := guards.get("elasticsearch")) is not None:
-            elsewhere = log_stores.on_elasticsearch(settings, database, guard, caches.channel, telemetry, now_ns)
+            elsewhere = log_stores.on_elasticsearch(settings, database, guard, shared, telemetry, now_ns)
             kept = await stack.enter_async_context(elsewhere)
             logs, log_writer, pings["elasticsearch"] = kept.store, kept.writer, kept.ping
         limits = time_limits(settings.lifecycle, settings.ingest)
-        ingestor = Ingestor(Decoder(), writer, limits, now_ns, telemetry.ingest(), log_writer=log_writer)
+        ingestor = Ingestor(Decoder(), writer, limits, now_ns, telemetry.ingest(), log_writer=log_writer, throttle=shared.throttle)
         otlp = OtlpHttp(ingestor, settings.otlp.max_body_bytes)
 
         readiness = Readiness(pings)
@@ -173,8 +173,8 @@ async def assembled(
         services = ApiServices(
             applications=PostgresApplicationStore(database),
             traces=PostgresTraceStore(database),
-            metrics=PostgresMetricStore(database),
-            logs=logs,
+            metrics=shared.metrics(PostgresMetricStore(database)),
+            logs=shared.logs(logs),
             rejections=PostgresRejectionStore(database),
             readiness=readiness,
             now_ns=now_ns,
@@ -186,17 +186,18 @@ async def assembled(
         ways = LogWays(ingestor, settings.otlp.max_body_bytes, _secret(settings.api.token), readiness)
         if maintains:
             await stack.enter_async_context(maintained(settings, location, lambda: writer.quiet_seconds, telemetry))
-        api = Beside(_OtlpBeside(create_app(services, settings.api, request_limits(settings, caches)), guarded), ways, is_way)
-        receivers, observed_api = telemetry.apps((Beside(guarded, ways, is_way_at_root), api), ingest_route)
+        api = Beside(_OtlpBeside(create_app(services, settings.api, shared.requests), guarded), ways, is_way)
+        apps = (shared.with_senders(Beside(guarded, ways, is_way_at_root)), shared.with_senders(api))
+        receivers, observed_api = telemetry.apps(apps, ingest_route)
         samples = (pool_sample(telemetry.metrics, "api", database), circuit_sample(telemetry.metrics, circuits.values()))
         writers = [each for each in (writer, log_writer) if each is not None]
         await stack.enter_async_context(telemetry.sampling(*samples, ingest_sample(telemetry.metrics, writers)))
-        yield Runtime(receivers, observed_api, ingestor, writer, readiness, tail.end)
+        yield Runtime(receivers, observed_api, ingestor, writer, readiness, tail.end, shared.client_of)
 
 
 @asynccontextmanager
 async def _writer(
-    settings: Settings, location: Location, now_ns: Callable[[], int], telemetry: Telemetry, channel: Channel
+    settings: Settings, location: Location, now_ns: Callable[[], int], telemetry: Telemetry, shared: SharedStores
 ) -> AsyncIterator[Writer]:
     """The writer on connections of its own: readers that hold all others for seconds must not keep anything from being stored."""
     ingest, connections = settings.ingest, settings.ingest.writer_connections + SUSPECTS
@@ -215,7 +216,7 @@ async def _writer(
             direct_compress=ingest.direct_compress and abilities.direct_compress,
         )
         async with Writer(
-            AnnouncedStore(telemetry.store(store, "timescaledb"), channel),
+            shared.ingest(telemetry.store(store, "timescaledb")),
             max_pending_bytes=ingest.max_pending_bytes,
             group_max_rows=ingest.group_max_rows,
             group_max_bytes=ingest.group_max_bytes,
@@ -297,6 +298,7 @@ async def refresh_rollups(settings: Settings, location: Location, start: datetim
     async with opened(settings, location.owner_dsn) as database:
         maintenance = Maintenance(PostgresMaintenance(database), settings.lifecycle, await database.capabilities(), lambda: True)
         await maintenance.refresh_range(start, end)
+        await shared_stores.forget_rollups(settings, database, time.time_ns)
 
 
 def opened(
@@ -331,17 +333,6 @@ def circuit_limits(settings: Settings) -> CircuitLimits:
     """When a circuit opens and closes."""
     chosen = settings.circuit_breaker
     return CircuitLimits(chosen.failure_threshold, chosen.reset_timeout_ms / 1000, chosen.half_open_success_count)
-
-
-def request_limits(settings: Settings, caches: CacheStores) -> Limits:
-    """What a client may ask of the API."""
-    chosen = settings.throttle
-    windows = (
-        Window("short", chosen.limit_short, chosen.ttl_short.total_seconds()),
-        Window("medium", chosen.limit_medium, chosen.ttl_medium.total_seconds()),
-        Window("long", chosen.limit_long, chosen.ttl_long.total_seconds()),
-    )
-    return Limits(caches.limiter(windows, "api"), chosen.trusted_proxies)
 
 
 def _once_from(ingest: IngestSettings, now_ns: Callable[[], int]) -> Callable[[], int]:

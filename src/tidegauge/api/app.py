@@ -8,12 +8,13 @@ from fastapi.routing import APIRoute
 from tidegauge import __version__
 from tidegauge.api import docs, problems
 from tidegauge.api.auth import BearerAuth
-from tidegauge.clients import client_naming
+from tidegauge.api.cache_headers import CacheHeaders
 from tidegauge.api.context import Context
 from tidegauge.api.disconnect import CancelOnDisconnect
 from tidegauge.api.routers import applications, exposition, health, logs, metrics, rejections, tail, traces
 from tidegauge.api.services import ApiServices, Limits
 from tidegauge.api.throttle import Throttle
+from tidegauge.clients import client_naming
 from tidegauge.config import ApiSettings
 
 __all__ = ["ApiServices", "create_app"]
@@ -68,6 +69,7 @@ def create_app(services: ApiServices, settings: ApiSettings, limits: Limits | No
     docs.install(app)
     token = None if settings.token is None else settings.token.get_secret_value()
     app.add_middleware(CancelOnDisconnect)
+    app.add_middleware(CacheHeaders, now_ns=services.now_ns)
     if limits is not None:
         # Behind the token: who has none makes no counters, and cannot use up those of who has.
         app.add_middleware(Throttle, limiter=limits.limiter, client_of=client_naming(token, limits.trusted_proxies))

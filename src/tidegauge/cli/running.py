@@ -63,6 +63,7 @@ async def receiving(
             token=None if token is None else token.get_secret_value(),
             readiness=runtime.readiness,
             reuse_port=True,
+            client_of=runtime.client_of,
         )
         await stack.enter_async_context(grpc)
         by_name = {"otlp": servers[OTLP], "api": servers[API]}

@@ -123,11 +123,23 @@ class QueryCache:
         margin: how long after its end a block may be kept.
         shared: whether other processes keep answers there.
         now_ns: the clock, which all who share the cache have.
+        count: is told of blocks: ``hit`` or ``miss`` and how many; and of ``error``: the store was away.
 
     """
 
-    def __init__(self, cache: Cache, namespace: str, ttl: timedelta, margin: timedelta, *, shared: bool, now_ns: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        cache: Cache,
+        namespace: str,
+        ttl: timedelta,
+        margin: timedelta,
+        *,
+        shared: bool,
+        now_ns: Callable[[], int],
+        count: Callable[[str, int], None] = lambda _result, _times: None,
+    ) -> None:
         self.statistics = CacheStatistics()
+        self._count = count
         self._cache = cache
         self._prefix = f"{_FORMAT}:{namespace}"
         self._ttl = ttl
@@ -139,11 +151,6 @@ class QueryCache:
         self._telling: asyncio.Task[None] | None = None
         self._computing: dict[tuple[int, str], _Computation] = {}
         self._kept_until_ns = 0
-
-    @property
-    def failures(self) -> int:
-        """How often the store was away."""
-        return self._cache.failures
 
     async def __aenter__(self) -> Self:
         return self
@@ -200,7 +207,10 @@ class QueryCache:
 
     async def _kept(self, tenant_id: int, question: Question[Row], keys: Sequence[str]) -> tuple[dict[str, Sequence[Row]], int]:
         """What is kept and still counts, and when something late came last."""
+        failures = self._cache.failures
         told, *values = await self._cache.get(tenant_id, [self._late_key(question.topic), *keys])
+        if self._cache.failures != failures:
+            self._count("error", 1)
         late_ns = max(_stamp(told), self._late.get((tenant_id, question.topic), 0))
         found: dict[str, Sequence[Row]] = {}
         for key, value in zip(keys, values, strict=True):
@@ -222,6 +232,8 @@ class QueryCache:
     def _note(self, hits: int, misses: int) -> None:
         self.statistics.hits += hits
         self.statistics.misses += misses
+        self._count("hit", hits)
+        self._count("miss", misses)
         if (use := _use.get()) is not None:
             use.hits += hits
             use.misses += misses
