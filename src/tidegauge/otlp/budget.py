@@ -17,12 +17,13 @@ COUNT_BYTES, QUANTILE_BYTES = 72, 110
 class Budget:
     """Counts the decoded bytes of one request, about: up to 32 MiB and 8 times its body."""
 
-    __slots__ = ("_limit", "body_bytes", "used")
+    __slots__ = ("_kept", "_limit", "body_bytes", "used")
 
     def __init__(self, body_bytes: int) -> None:
         self.body_bytes = body_bytes
         self._limit = FREE_BYTES + FACTOR * body_bytes
         self.used = 0
+        self._kept = 0
 
     def spend(self, size: int) -> None:
         """Count ``size`` bytes.
@@ -37,3 +38,16 @@ class Budget:
                 f"the body of {self.body_bytes} bytes takes more than {self._limit} bytes of memory: it has a great many small items",
                 hint="send smaller batches",
             )
+
+    def keep(self, size: int) -> None:
+        """Count what stays where rows are taken back. Raises what :meth:`spend` does."""
+        self._kept += size
+        self.spend(size)
+
+    def mark(self) -> int:
+        """A place to go back to."""
+        return self.used - self._kept
+
+    def go_back(self, mark: int) -> None:
+        """Forget what was counted since, but for what stays."""
+        self.used = mark + self._kept

@@ -134,12 +134,12 @@ class Part:
 
 def read_part(part: Part, batch: Any, budget: Budget, read: Callable[[Part], None]) -> None:
     """Let ``read`` add a part's rows to a batch of columns; once more from the start where the part had to be repaired."""
-    rows, used = len(batch), budget.used
+    rows, mark = len(batch), budget.mark()
     try:
         read(part)
     except Repaired:
         drop_rows(batch, rows)
-        budget.used = used
+        budget.go_back(mark)
         read(part)
 
 

@@ -98,7 +98,7 @@ class Origins:
             self._resource_cache.put((raw, schema_url), entry, 500 + 3 * len(raw))
         index = self._resource_index.setdefault(entry.identity.bytes, len(self.resources))
         if index == len(self.resources):
-            self._budget.spend(ORIGIN_BYTES + 3 * len(raw))
+            self._budget.keep(ORIGIN_BYTES + 3 * len(raw))
             self.resources.append(entry)
         return index
 
@@ -114,6 +114,6 @@ class Origins:
             self._scope_cache.put((raw, schema_url), entry, 500 + 3 * len(raw))
         index = self._scope_index.setdefault(entry.identity.bytes, len(self.scopes))
         if index == len(self.scopes):
-            self._budget.spend(ORIGIN_BYTES + 3 * len(raw))
+            self._budget.keep(ORIGIN_BYTES + 3 * len(raw))
             self.scopes.append(entry)
         return index

@@ -27,6 +27,7 @@ from tests.unit.otlp.test_wire import NOW, field
 from tidegauge import compiled
 from tidegauge.model.batch import LogBatch, MetricBatch, Signal
 from tidegauge.otlp import decode
+from tidegauge.otlp.budget import Budget
 from tidegauge.otlp.encoding import Encoding
 from tidegauge.otlp.items import Part
 
@@ -183,3 +184,21 @@ def test_what_describes_a_metric_without_points_is_checked() -> None:
     for body, reasons in ((good, []), (good.replace(b"key", b"k\xffy"), ["invalid_text"]), (good, [])):
         batch = decoder.decode(Signal.METRICS, body, Encoding.PROTOBUF)
         assert [rejection.reason for rejection in batch.rejections] == reasons
+
+
+def test_repairs_do_not_make_resources_free() -> None:
+    """A request of many resources is refused as one that has to be repaired as well, if it takes too much memory."""
+    request = ExportLogsServiceRequest()
+    for number_of in range(2):
+        logs = request.resource_logs.add()
+        logs.resource.attributes.add(key="service.name").value.string_value = f"shop-{number_of}"
+        logs.scope_logs.add().log_records.add(time_unix_nano=NOW, attributes=[ROUTE])
+    good = request.SerializeToString()
+    used = []
+    decoder = Decoder()
+    for body in (good, good.replace(b"/pay", b"/p\xffy")):
+        budget = Budget(len(body))
+        decoder.decode(Signal.LOGS, body, Encoding.PROTOBUF, budget)
+        used.append(budget.used)
+    # U+FFFD has two bytes more than what was sent, and that is kept beside it.
+    assert used[0] < used[1] < used[0] + 2 * 400
