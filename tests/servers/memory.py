@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from tidegauge.ingest.ingestor import Ingestor
 from tidegauge.ingest.limits import TimeLimits
+from tidegauge.ingest.throttle import IngestThrottle
 from tidegauge.ingest.writer import Writer
 from tidegauge.model.batch import Signal
 from tidegauge.otlp.decode import Decoder
@@ -45,6 +46,7 @@ async def writing(store: MemoryStore, limit: int) -> AsyncIterator[Writer]:
         yield writer
 
 
-def ingestor(writer: Writer) -> Ingestor:
+def ingestor(writer: Writer, throttle: IngestThrottle | None = None) -> Ingestor:
     """At the time ``NOW``; takes items of a day back and ten minutes ahead."""
-    return Ingestor(Decoder(), writer, dict.fromkeys(Signal, TimeLimits(timedelta(days=1), timedelta(minutes=10))), lambda: NOW)
+    limits = dict.fromkeys(Signal, TimeLimits(timedelta(days=1), timedelta(minutes=10)))
+    return Ingestor(Decoder(), writer, limits, lambda: NOW, throttle=throttle)

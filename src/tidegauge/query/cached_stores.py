@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from operator import attrgetter
 
 from tidegauge.model.batch import Batch, LogBatch, MetricBatch
@@ -17,6 +18,8 @@ from tidegauge.storage.interface import IngestOutcome, IngestRequest, IngestStor
 # Few enough that the block with the present in it is short, many enough that a long range has not too many.
 _STEPS = 32
 _BLOCK_NS = {Tier.HOURLY: DAY_NS, Tier.DAILY: 8 * DAY_NS}
+# A refresh within the database, which takes in what had come late, is seen by nobody else.
+_ROLLUPS_AT_MOST = timedelta(minutes=1)
 # Counts are not limited: there are few severities.
 _COUNT_LIMIT = 1 << 31
 # What a filter without its time is written down with.
@@ -83,6 +86,7 @@ class CachedMetricStore:
             codec=self._epochs,
             # Within a bucket they come from one part, in order already.
             order=attrgetter("series_id", "bucket_unix_nano"),
+            at_most=_ROLLUPS_AT_MOST,
         )
         return await self._cache.rows(tenant_id, question)
 

@@ -92,6 +92,7 @@ class Question(Generic[Row]):
         limit: of ``read``; a part that has so many rows is not complete.
         codec: rows to bytes and back.
         order: key that sorts the rows of all parts as ``read`` sorts those of one.
+        at_most: how long an answer is kept that may change unseen.
 
     """
 
@@ -103,6 +104,7 @@ class Question(Generic[Row]):
     limit: int
     codec: Codec[Row]
     order: Callable[[Row], Any]
+    at_most: timedelta = timedelta.max
 
 
 @dataclass(slots=True)
@@ -268,9 +270,9 @@ class QueryCache:
         late_ns = max(late_ns, self._late.get((tenant_id, question.topic), 0))
         if not blocks or started_ns <= late_ns + _SETTLE_NS:
             return
-        stamp = started_ns.to_bytes(_STAMP_BYTES)
-        self._kept_until_ns = self._now_ns() + round(self._ttl.total_seconds() * 1e9)
-        await self._cache.set(tenant_id, {key: stamp + question.codec.encode(rows) for key, rows in blocks.items()}, self._ttl)
+        stamp, ttl = started_ns.to_bytes(_STAMP_BYTES), min(self._ttl, question.at_most)
+        self._kept_until_ns = max(self._kept_until_ns, self._now_ns() + round(ttl.total_seconds() * 1e9))
+        await self._cache.set(tenant_id, {key: stamp + question.codec.encode(rows) for key, rows in blocks.items()}, ttl)
 
     async def _tell(self) -> None:
         """Tell the others, until they know all; while the store is away they find nothing either."""

@@ -28,10 +28,13 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from tests.integration.receiver.conftest import ANYWHERE, LIMIT
 from tests.servers.memory import NOW, MemoryStore, ingestor, writing
+from tidegauge.clients import client_naming
 from tidegauge.config import ListenAddress
 from tidegauge.errors import ConfigurationError, TidegaugeError, Unavailable
+from tidegauge.ingest.throttle import IngestThrottle, window
 from tidegauge.ingest.writer import Writer
 from tidegauge.receiver.grpc import GrpcLimits, serving_grpc
+from tidegauge.storage.cache.limiter import MemoryLimiter
 
 TRACES = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 TOKEN = "0123456789abcdef"
@@ -442,3 +445,29 @@ async def test_processes_can_share_a_port(writer: Writer) -> None:
             assert (first, second) == (listen.port, listen.port)
             async with grpc.aio.insecure_channel(str(listen)) as channel:
                 await TraceServiceStub(channel).Export(spans(1))
+
+
+async def test_what_a_caller_may_send_is_limited(store: MemoryStore) -> None:
+    async def readiness() -> dict[str, str]:
+        return {"timescaledb": "ok"}
+
+    async with writing(store, LIMIT) as writer:
+        intake = ingestor(writer, IngestThrottle(None, MemoryLimiter([window("items", 1)], "ingest")))
+        options = {"token": None, "readiness": readiness, "client_of": client_naming(None, 1)}
+        async with (
+            serving_grpc(intake, ANYWHERE, GrpcLimits(LIMIT), **options) as port,
+            grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+        ):
+            export = TraceServiceStub(channel).Export
+            await export(spans(10))
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await export(spans(10, name="other"))
+            # By another proxy's word it is somebody else.
+            await export(spans(10, name="another"), metadata=[("x-forwarded-for", "198.51.100.7")])
+
+    assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+    details = dict(refused.value.trailing_metadata())["grpc-status-details-bin"]
+    retry = RetryInfo()
+    assert Status.FromString(details).details[0].Unpack(retry)
+    assert 0 < retry.retry_delay.ToTimedelta().total_seconds() <= 20
+    assert len(store.requests) == 2
