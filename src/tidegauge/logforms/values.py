@@ -30,15 +30,17 @@ class Values:
             ValueError: it is nested too deep to be written as text.
 
         """
-        if isinstance(value, str):
-            target.string_value = value
-        elif isinstance(value, bool):
-            target.bool_value = value
-        elif isinstance(value, int):
-            self._integer(target, value)
-        elif isinstance(value, float):
-            target.double_value = value
-        elif isinstance(value, list | dict):
+        # JSON's reader makes nothing but these types, and no subclasses.
+        kind = type(value)
+        if kind is str:
+            target.string_value = value  # type: ignore[assignment]
+        elif kind is int:
+            self._integer(target, value)  # type: ignore[arg-type]
+        elif kind is bool:
+            target.bool_value = value  # type: ignore[assignment]
+        elif kind is float:
+            target.double_value = value  # type: ignore[assignment]
+        elif isinstance(value, (list, dict)):
             self._nested(target, value, depth)
 
     def _integer(self, target: AnyValue, value: int) -> None:
@@ -76,12 +78,9 @@ def text_of(value: object) -> bytes:
 
 def within(document: Mapping[str, object], name: str) -> object:
     """What stands under a dotted name, as one key or as objects within each other; None where nothing does."""
-    found: object = document.get(name)
-    if found is not None or "." not in name:
+    found = document.get(name)
+    if found is not None:
         return found
-    found = document
-    for step in name.split("."):
-        if not isinstance(found, Mapping):
-            return None
-        found = found.get(step)
-    return found
+    head, dot, rest = name.partition(".")
+    inner = document.get(head) if dot else None
+    return within(inner, rest) if isinstance(inner, dict) else None
