@@ -11,19 +11,18 @@ from functools import partial
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_GetItem
-from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from cpython.ref cimport PyObject
 from cpython.unicode cimport PyUnicode_DecodeUTF8
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memcmp, memset
+from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.string cimport memcmp
 
 from tidegauge._buffer cimport Buffer, buffer_close, buffer_open
 from tidegauge.otlp._exemplars cimport exemplars_of
 from tidegauge.otlp._points cimport (
-    EXPONENTIAL, GAUGE, HAS_MAX, HAS_MIN, HAS_SUM, HISTOGRAM, SUM, SUMMARY, VALUE, Point, attributes_of, fixed_counts, quantiles_of,
-    scan_point, varint_counts,
+    EXPONENTIAL, GAUGE, HAS_MAX, HAS_MIN, HAS_SUM, HISTOGRAM, SUM, SUMMARY, Point, attributes_of, fixed_counts, quantiles_of, varint_counts,
 )
-from tidegauge.otlp._wire cimport DECLINED, FINE, LENGTH, ODD, VARINT, Cursor, left, read_inner, read_tag, read_varint
+from tidegauge.otlp._structure cimport Around, Metric, Structure, clear_structure, free_structure, scan_structure
+from tidegauge.otlp._wire cimport FINE, ODD, Cursor, left
 
 from orjson import dumps as _dumps
 
@@ -38,65 +37,12 @@ from tidegauge.otlp.values import REPLACEMENT
 if sys.byteorder != "little":
     raise ImportError("bounds of histograms are known by their bytes, which are those of the wire format only on little-endian machines")
 
-cdef Py_ssize_t MOST = 1 << 14
-"""Resources, scopes, metrics and points of a part that is read here, of each: others have few items of many bytes."""
 cdef tuple KINDS = ("",) * GAUGE + ("gauge", "", "sum", "", "histogram", "exponential_histogram", "summary")
 cdef tuple TEMPORALITIES = ("unspecified", "delta", "cumulative")
 cdef tuple NOT_EXPONENTIAL = (None,) * 6
 cdef Py_ssize_t NAME_LENGTH = METRIC_NAME_LENGTH, UNITS_LENGTH = UNIT_LENGTH
 cdef int64_t A_NUMBER = NUMBER_BYTES, A_HISTOGRAM = HISTOGRAM_BYTES, A_SUMMARY = SUMMARY_BYTES
 cdef int64_t A_COUNT = COUNT_BYTES, A_QUANTILE = QUANTILE_BYTES, A_SERIES = SERIES_BYTES, AN_EXEMPLAR = EXEMPLAR_BYTES
-
-
-cdef struct Around:
-    # A resource or scope, its place in its list; of a scope the resource's; how many scopes or metrics it has.
-    Cursor message
-    Cursor url
-    Py_ssize_t place
-    Py_ssize_t outer
-    Py_ssize_t items
-
-
-cdef struct Metric:
-    Cursor name
-    Cursor unit
-    Cursor description
-    int kind
-    uint64_t temporality
-    bint is_monotonic
-    bint has_metadata
-    # Refused, or without data.
-    bint is_odd
-    Py_ssize_t scope
-    # Its place among its scope's.
-    Py_ssize_t place
-    Py_ssize_t first
-    Py_ssize_t points
-
-
-cdef struct List:
-    void *items
-    Py_ssize_t count
-    Py_ssize_t room
-
-
-cdef void *_added(List *array, size_t size) except? NULL:
-    """A new item of a list, all zero; NULL without an exception where there are too many."""
-    cdef Py_ssize_t room
-    cdef void *items
-    cdef void *found
-    if array.count == array.room:
-        if array.room >= MOST:
-            return NULL
-        room = 2 * array.room if array.room else 64
-        items = PyMem_Realloc(array.items, <size_t>room * size)
-        if items == NULL:
-            raise MemoryError
-        array.items, array.room = items, room
-    found = <uint8_t *>array.items + <size_t>array.count * size
-    memset(found, 0, size)
-    array.count += 1
-    return found
 
 
 cdef inline str _text(const Cursor *text):
@@ -108,11 +54,6 @@ cdef inline bytes _bytes(const Cursor *inner):
     return PyBytes_FromStringAndSize(<const char *>inner.at, <Py_ssize_t>left(inner)) if inner.at != inner.end else b""
 
 
-cdef bint _once(Cursor *rest, Cursor *field) noexcept:
-    """A field that may stand once: of one that stands twice the first counts as well, if only to be checked."""
-    return field.at == NULL and read_inner(rest, field)
-
-
 cdef class MetricReader:
     """Reads the parts of one request into a batch; ``decoder`` is the request's in ``metrics.py``."""
 
@@ -121,7 +62,7 @@ cdef class MetricReader:
     cdef list resources, scopes, series, number_rows, histogram_rows, summary_rows, exemplar_rows
     cdef tuple numbers, histograms, summaries, exemplars
     cdef Buffer out
-    cdef List outer, inner, metrics, items
+    cdef Structure part
     # Of the part that is read: indexes and identities of its resources and scopes, texts of its metrics, series of its points.
     cdef list places, texts, found
     # By the place of their point.
@@ -150,10 +91,7 @@ cdef class MetricReader:
 
     def __dealloc__(self):
         buffer_close(&self.out)
-        PyMem_Free(self.outer.items)
-        PyMem_Free(self.inner.items)
-        PyMem_Free(self.metrics.items)
-        PyMem_Free(self.items.items)
+        free_structure(&self.part)
 
     def read(self, part, bytes body not None):
         """Add the rows of a part; false where nothing was added, and Python is to do it.
@@ -166,10 +104,10 @@ cdef class MetricReader:
         cdef Cursor whole
         whole.at = <const uint8_t *>PyBytes_AS_STRING(body)
         whole.end = whole.at + PyBytes_GET_SIZE(body)
-        self.outer.count = self.inner.count = self.metrics.count = self.items.count = 0
+        clear_structure(&self.part)
         self.places, self.texts, self.found, self.found_exemplars, self.message = [], [], [], {}, None
         try:
-            if not self._scan(whole):
+            if not scan_structure(&self.part, whole):
                 return False
             self._find_origins(part)
             self._find_series(part)
@@ -178,113 +116,6 @@ cdef class MetricReader:
         self.taken = 0
         self._add_rows(part)
         self.message = None
-        return True
-
-    # The structure.
-
-    cdef bint _scan(self, Cursor rest) except -1:
-        """Whether a part has a form that is read here."""
-        cdef uint32_t number
-        cdef int wire
-        cdef Cursor inner
-        while rest.at < rest.end:
-            if not read_tag(&rest, &number, &wire) or number != 1 or wire != LENGTH or not read_inner(&rest, &inner):
-                return False
-            if not self._scan_around(inner, &self.outer, 0, self.outer.count):
-                return False
-        return True
-
-    cdef bint _scan_around(self, Cursor rest, List *level, Py_ssize_t outer, Py_ssize_t place) except -1:
-        """A ResourceMetrics or a ScopeMetrics: their fields have the same numbers."""
-        cdef uint32_t number
-        cdef int wire
-        cdef Cursor inner, message = Cursor(NULL, NULL), url = Cursor(NULL, NULL)
-        cdef Py_ssize_t index = level.count, items = 0
-        cdef Around *around
-        if _added(level, sizeof(Around)) == NULL:
-            return False
-        while rest.at < rest.end:
-            if not read_tag(&rest, &number, &wire) or wire != LENGTH:
-                return False
-            if number == 2:
-                if not read_inner(&rest, &inner):
-                    return False
-                if level == &self.outer:
-                    if not self._scan_around(inner, &self.inner, index, items):
-                        return False
-                elif not self._scan_metric(inner, index, items):
-                    return False
-                items += 1
-            elif not _once(&rest, &message if number == 1 else &url) or number not in (1, 3):
-                return False
-        around = <Around *>level.items + index
-        around.message, around.url, around.place, around.outer, around.items = message, url, place, outer, items
-        return True
-
-    cdef bint _scan_metric(self, Cursor rest, Py_ssize_t scope, Py_ssize_t place) except -1:
-        cdef uint32_t number
-        cdef int wire
-        cdef Cursor data = Cursor(NULL, NULL), ignored
-        cdef bint is_read
-        cdef Metric *metric = <Metric *>_added(&self.metrics, sizeof(Metric))
-        if metric == NULL:
-            return False
-        metric.scope, metric.place = scope, place
-        while rest.at < rest.end:
-            if not read_tag(&rest, &number, &wire) or wire != LENGTH:
-                return False
-            if number == 1:
-                is_read = _once(&rest, &metric.name)
-            elif number == 2:
-                is_read = _once(&rest, &metric.description)
-            elif number == 3:
-                is_read = _once(&rest, &metric.unit)
-            elif number == 12:
-                metric.has_metadata = True
-                is_read = read_inner(&rest, &ignored)
-            elif number == GAUGE or number == SUM or number == HISTOGRAM or number == EXPONENTIAL or number == SUMMARY:
-                metric.kind = <int>number
-                is_read = _once(&rest, &data)
-            else:
-                return False
-            if not is_read:
-                return False
-        metric.first = self.items.count
-        return self._scan_data(data, metric)
-
-    cdef bint _scan_data(self, Cursor rest, Metric *metric) except -1:
-        """What Gauge, Sum and others hold: points (1), aggregation_temporality (2) and is_monotonic (3)."""
-        cdef uint32_t number
-        cdef int wire, kind = metric.kind
-        cdef uint64_t value
-        cdef Point *point
-        while rest.at < rest.end:
-            if not read_tag(&rest, &number, &wire):
-                return False
-            if number == 1 and wire == LENGTH:
-                point = <Point *>_added(&self.items, sizeof(Point))
-                if point == NULL or not read_inner(&rest, &point.whole):
-                    return False
-            elif number == 2 and wire == VARINT and kind not in (GAUGE, SUMMARY):
-                # Of an enum 32 bits count.
-                if not read_varint(&rest, &metric.temporality) or metric.temporality > 2:
-                    return False
-            elif number == 3 and wire == VARINT and kind == SUM:
-                if not read_varint(&rest, &value):
-                    return False
-                metric.is_monotonic = value != 0
-            else:
-                return False
-        metric.points = self.items.count - metric.first
-        return self._scan_points(metric)
-
-    cdef bint _scan_points(self, Metric *metric) noexcept:
-        """Once it is known whether their start times mean anything."""
-        cdef Py_ssize_t place
-        cdef bint is_cumulative = metric.temporality == 2
-        for place in range(metric.first, metric.first + metric.points):
-            if scan_point(metric.kind, is_cumulative, <Point *>self.items.items + place) == DECLINED:
-                return False
         return True
 
     # Looking up.
@@ -298,14 +129,14 @@ cdef class MetricReader:
     cdef int _find_origins(self, part) except -1:
         """Add resources and scopes to the batch. If Python reads the part after all, it finds the same, and first these."""
         cdef Py_ssize_t outer, inner, place
-        cdef list resources = [_sent(<Around *>self.outer.items + outer) for outer in range(self.outer.count)]
-        cdef list scopes = [_sent(<Around *>self.inner.items + inner) for inner in range(self.inner.count)]
+        cdef list resources = [_sent(<Around *>self.part.outer.items + outer) for outer in range(self.part.outer.count)]
+        cdef list scopes = [_sent(<Around *>self.part.inner.items + inner) for inner in range(self.part.inner.count)]
         if not (_are_known(self.origins._resource_cache, resources) and _are_known(self.origins._scope_cache, scopes)):
             self._checked(part)
         inner = 0
-        for outer in range(self.outer.count):
+        for outer in range(self.part.outer.count):
             resource = self.origins.resource_of(*resources[outer], partial(_resource, part, outer))
-            for place in range((<Around *>self.outer.items + outer).items):
+            for place in range((<Around *>self.part.outer.items + outer).items):
                 scope = self.origins.scope_of(*scopes[inner], partial(_scope, part, outer, place))
                 self.places.append((resource, scope))
                 inner += 1
@@ -315,8 +146,8 @@ cdef class MetricReader:
         """Texts of all metrics, and the series of all plain points; where one is not known, or a point is not plain, the message is read."""
         cdef Py_ssize_t number
         cdef Metric *metric
-        for number in range(self.metrics.count):
-            metric = <Metric *>self.metrics.items + number
+        for number in range(self.part.metrics.count):
+            metric = <Metric *>self.part.metrics.items + number
             name, unit = _text(&metric.name), _text(&metric.unit)
             self.texts.append((name, unit, _text(&metric.description)))
             # Without points a metric is nothing, unless it is of a type that is not known.
@@ -336,7 +167,7 @@ cdef class MetricReader:
         cdef bytes fields
         cdef PyObject *entry
         for place in range(metric.first, metric.first + metric.points):
-            point = <Point *>self.items.items + place
+            point = <Point *>self.part.items.items + place
             if point.outcome == FINE and point.exemplars.at != NULL:
                 exemplars = exemplars_of(point.exemplars, &self.out, _dumps)
                 if exemplars is None:
@@ -374,7 +205,7 @@ cdef class MetricReader:
 
     cdef object _message(self, part, Metric *metric):
         """The official message of a metric."""
-        cdef Around *scope = <Around *>self.inner.items + metric.scope
+        cdef Around *scope = <Around *>self.part.inner.items + metric.scope
         return self._checked(part).resource_metrics[scope.outer].scope_metrics[scope.place].metrics[metric.place]
 
     cdef object _message_points(self, part, Metric *metric):
@@ -385,11 +216,11 @@ cdef class MetricReader:
     cdef int _add_rows(self, part) except -1:
         cdef Py_ssize_t number, outer = -1
         cdef Metric *metric
-        for number in range(self.metrics.count):
-            metric = <Metric *>self.metrics.items + number
+        for number in range(self.part.metrics.count):
+            metric = <Metric *>self.part.metrics.items + number
             resource, scope = self.places[metric.scope]
-            if outer != (<Around *>self.inner.items + metric.scope).outer:
-                outer = (<Around *>self.inner.items + metric.scope).outer
+            if outer != (<Around *>self.part.inner.items + metric.scope).outer:
+                outer = (<Around *>self.part.inner.items + metric.scope).outer
                 self.rejections.service = self.resources[resource].service_name
             if metric.is_odd:
                 self.decoder.metric(self._message(part, metric), None, resource, scope)
@@ -403,7 +234,7 @@ cdef class MetricReader:
         cdef Point *point
         messages = series = None
         for place in range(metric.first, metric.first + metric.points):
-            point = <Point *>self.items.items + place
+            point = <Point *>self.part.items.items + place
             if point.outcome == FINE:
                 index = self._index(<tuple>self.found[self.taken])
                 if metric.kind == GAUGE or metric.kind == SUM:
