@@ -69,8 +69,8 @@ def outgoing() -> dict[str, str]:
 
 
 @contextmanager
-def correlated(correlation: Correlation) -> Iterator[None]:
-    """Work for a request while the block runs."""
+def correlated(correlation: Correlation | None) -> Iterator[None]:
+    """Work for a request while the block runs, or for none: what is done for several at once is nobody's."""
     token = _current.set(correlation)
     try:
         yield

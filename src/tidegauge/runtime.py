@@ -48,7 +48,7 @@ from tidegauge.storage.postgres.rejections import PostgresRejectionStore
 from tidegauge.storage.postgres.traces import PostgresTraceStore
 from tidegauge.telemetry.assembly import Telemetry, repeated
 from tidegauge.telemetry.jobs import LAG_SECONDS, CountedJobs, Lag, states_sample
-from tidegauge.telemetry.observing import circuit_sample, ingest_sample, pool_sample
+from tidegauge.telemetry.sampling import circuit_sample, ingest_sample, pool_sample, tail_sample
 
 Report = Callable[[str], None]
 _QUIET_SECONDS = 3.0
@@ -189,7 +189,11 @@ async def assembled(
         api = Beside(_OtlpBeside(create_app(services, settings.api, shared.requests), guarded), ways, is_way)
         apps = (shared.with_senders(Beside(guarded, ways, is_way_at_root)), shared.with_senders(api))
         receivers, observed_api = telemetry.apps(apps, ingest_route)
-        samples = (pool_sample(telemetry.metrics, "api", database), circuit_sample(telemetry.metrics, circuits.values()))
+        samples = (
+            pool_sample(telemetry.metrics, "api", database),
+            circuit_sample(telemetry.metrics, circuits.values()),
+            tail_sample(telemetry.metrics, tail),
+        )
         writers = [each for each in (writer, log_writer) if each is not None]
         await stack.enter_async_context(telemetry.sampling(*samples, ingest_sample(telemetry.metrics, writers)))
         yield Runtime(receivers, observed_api, ingestor, writer, readiness, tail.end, shared.client_of)
@@ -354,7 +358,7 @@ def time_limits(lifecycle: LifecycleSettings, ingest: IngestSettings) -> Mapping
     }
 
 
-def refusal(error: TidegaugeError, scope: Mapping[str, Any]) -> tuple[str, bytes]:
+def refusal(error: TidegaugeError, scope: Any) -> tuple[str, bytes]:
     """Media type and body of a refusal by whatever serves the requested path."""
     if scope["path"].startswith("/v1/"):
         return otlp_refusal(error, scope)

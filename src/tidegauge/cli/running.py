@@ -11,7 +11,7 @@ from tidegauge.receiver.grpc import GrpcLimits, serving_grpc
 from tidegauge.runtime import Location, Runtime, assembled, refusal
 from tidegauge.serving import HttpServer
 from tidegauge.telemetry.assembly import Telemetry
-from tidegauge.telemetry.observing import connections_sample
+from tidegauge.telemetry.sampling import connections_sample
 
 # Of a stop's time this much is for requests under way; the rest is for the writer, connections and the embedded database.
 _DRAIN_SHARE = 0.6

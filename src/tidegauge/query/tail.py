@@ -115,7 +115,7 @@ class LogTail:
         """
         if self._ended:
             raise Unavailable("the server is shutting down")
-        if sum(map(len, self._feeds.values())) >= self._most:
+        if self.followers >= self._most:
             raise Overloaded(f"{self._most} live tails are open already", hint="TIDEGAUGE_LOGS_TAIL_CLIENTS says how many may be")
         feed, feeds = Feed(wanted), self._feeds.setdefault(tenant_id, set())
         feeds.add(feed)
@@ -126,6 +126,11 @@ class LogTail:
             feeds.discard(feed)
             if not feeds and (listener := self._listeners.pop(tenant_id, None)) is not None:
                 await listener.stop()
+
+    @property
+    def followers(self) -> int:
+        """How many follow."""
+        return sum(map(len, self._feeds.values()))
 
     def end(self) -> None:
         """Tell all who follow that nothing more comes; nobody may begin to."""

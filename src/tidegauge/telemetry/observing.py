@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from types import TracebackType
-from typing import Protocol
 
 from prometheus_client import Counter, Histogram
 
+from tidegauge import correlation
 from tidegauge.errors import Overloaded, RateLimited, RetryableError, TidegaugeError
-from tidegauge.health.circuits import Circuit, Guard, State
+from tidegauge.health.circuits import Guard
 from tidegauge.model.batch import Signal
 from tidegauge.storage.interface import IngestOutcome, IngestRequest, IngestStore
 from tidegauge.telemetry import catalogue
-from tidegauge.telemetry.metrics import Metrics, Sample
+from tidegauge.telemetry.metrics import Metrics
 from tidegauge.telemetry.spans import Spans
 
 
@@ -98,7 +98,8 @@ class ObservedStore:
         """See :meth:`tidegauge.storage.interface.IngestStore.commit`."""
         began = time.perf_counter()
         try:
-            with nullcontext() if self._spans is None else self._spans.commit(self._name, requests):
+            # Begun by one of several requests, and for all of them.
+            with correlation.correlated(None), nullcontext() if self._spans is None else self._spans.commit(self._name, requests):
                 outcomes = await self._store.commit(requests)
         except Exception as error:
             self._errors(kind(error)).inc()
@@ -200,86 +201,3 @@ class CountedLog(logging.Handler):
 def kind(error: Exception) -> str:
     """An error of ours by its class, of which there are few; whatever else there is by one name."""
     return type(error).__name__ if isinstance(error, TidegaugeError) else "other"
-
-
-class Pool(Protocol):
-    """Connections in use, idle and wanted; the most there may be."""
-
-    @property
-    def limit(self) -> int:
-        """The most there may be."""
-
-    def usage(self) -> tuple[int, int, int]:
-        """(in use, idle, waiting for one)."""
-        ...
-
-
-def pool_sample(metrics: Metrics, name: str, pool: Pool) -> Sample:
-    """What tells of a pool of connections."""
-    in_use, idle = (metrics.gauge(catalogue.POOL_CONNECTIONS, name, state) for state in ("in_use", "idle"))
-    waiting = metrics.gauge(catalogue.POOL_WAITING, name)
-    metrics.gauge(catalogue.POOL_LIMIT, name).set(pool.limit)
-
-    def sample() -> None:
-        for gauge, value in zip((in_use, idle, waiting), pool.usage(), strict=True):
-            gauge.set(value)
-
-    return sample
-
-
-def circuit_sample(metrics: Metrics, circuits: Iterable[Circuit]) -> Sample:
-    """What tells of circuit breakers."""
-    circuits = tuple(circuits)
-    opened = dict.fromkeys(circuits, 0)
-
-    def sample() -> None:
-        for circuit in circuits:
-            for state in State:
-                metrics.gauge(catalogue.CIRCUIT_STATE, circuit.dependency, state.value).set(state is circuit.state)
-            metrics.counter(catalogue.CIRCUIT_OPENED, circuit.dependency).inc(circuit.opened - opened[circuit])
-            opened[circuit] = circuit.opened
-
-    return sample
-
-
-class Queue(Protocol):
-    """What waits for its commit."""
-
-    @property
-    def pending_bytes(self) -> int:
-        """Between arrival and commit."""
-
-    @property
-    def queued_requests(self) -> int:
-        """Of which no commit has begun."""
-
-
-class Listening(Protocol):
-    """A server."""
-
-    @property
-    def open_connections(self) -> int:
-        """How many there are."""
-
-
-def connections_sample(metrics: Metrics, servers: Mapping[str, Listening]) -> Sample:
-    """What tells how many connections servers, by their names, have."""
-    gauges = {name: metrics.gauge(catalogue.HTTP_CONNECTIONS, name) for name in servers}
-
-    def sample() -> None:
-        for name, server in servers.items():
-            gauges[name].set(server.open_connections)
-
-    return sample
-
-
-def ingest_sample(metrics: Metrics, queues: Iterable[Queue]) -> Sample:
-    """What tells how much waits for its commit."""
-    pending, queued = metrics.gauge(catalogue.INGEST_PENDING), metrics.gauge(catalogue.INGEST_QUEUED)
-    queues = tuple(queues)
-
-    def sample() -> None:
-        pending.set(sum(queue.pending_bytes for queue in queues))
-        queued.set(sum(queue.queued_requests for queue in queues))
-
-    return sample

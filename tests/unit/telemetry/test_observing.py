@@ -13,7 +13,8 @@ from tidegauge.health.circuits import Circuit, CircuitLimits
 from tidegauge.model.batch import LogBatch, Rejection, Signal
 from tidegauge.storage.interface import IngestOutcome, IngestRequest
 from tidegauge.telemetry.metrics import Metrics
-from tidegauge.telemetry.observing import CountedIngest, ObservedGuard, ObservedStore, circuit_sample, observed_statements
+from tidegauge.telemetry.observing import CountedIngest, ObservedGuard, ObservedStore, observed_statements
+from tidegauge.telemetry.sampling import circuit_sample
 
 
 def request(items: int, *rejections: Rejection) -> IngestRequest:

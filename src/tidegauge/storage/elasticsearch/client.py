@@ -14,6 +14,7 @@ from elasticsearch.serializer import OrjsonSerializer
 
 from tidegauge.config import LogsSettings
 from tidegauge.errors import ConfigurationError, InvalidArgument, Overloaded, TidegaugeError, Unavailable
+from tidegauge.storage.elasticsearch.correlated import CorrelatedTransport
 
 MINIMUM_VERSION = (8, 19)
 _JSON = ("application/json", "application/vnd.elasticsearch+json")
@@ -54,6 +55,7 @@ class Client:
                 retry_on_timeout=False,
                 retry_on_status=(),
                 serializers={kind: _Serializer() for kind in _JSON},
+                transport_class=CorrelatedTransport,
                 **options,
             )
         except ValueError as error:
