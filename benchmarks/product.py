@@ -29,6 +29,7 @@ class Product:
     http: str
     grpc: str
     dsn: str
+    api: str
 
 
 @contextlib.contextmanager
@@ -52,9 +53,8 @@ def running(url: str | None, workers: int, settings: dict[str, str] | None = Non
                 sys.exit(log.read())
             places = json.loads(line)
             try:
-                yield Product(
-                    process.pid, urlsplit(places["otlp_http"]).netloc, urlsplit(places["otlp_grpc"]).netloc, url or _embedded_dsn(data)
-                )
+                http, grpc, api = (urlsplit(places[name]).netloc for name in ("otlp_http", "otlp_grpc", "api"))
+                yield Product(process.pid, http, grpc, url or _embedded_dsn(data), api)
             finally:
                 process.send_signal(signal.SIGINT)
                 process.wait(_STOP_SECONDS)

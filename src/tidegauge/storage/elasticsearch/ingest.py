@@ -131,11 +131,11 @@ class ElasticsearchIngestStore:
     ) -> list[tuple[tuple[int, int], str]]:
         refused: list[tuple[tuple[int, int], str]] = []
         for attempt in range(1, _ATTEMPTS + 1):
-            async with self._slots:
-                try:
+            try:
+                async with self._slots:
                     answer = await self._client.bulk(self._stream.name, b"".join(lines), _ANSWER)
-                except RequestError as error:
-                    return refused + await self._apart(owners, lines, stored, error)
+            except RequestError as error:
+                return refused + await self._apart(owners, lines, stored, error)
             items = [next(iter(item.values())) for item in answer.get("items", ())]
             if len(items) != len(lines):
                 raise Unavailable("Elasticsearch gave an answer that is not of this request")
