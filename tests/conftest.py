@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from tests.servers import elasticsearch, redis, timescaledb
 from tests.servers import product as products
-from tests.servers import timescaledb
 from tests.servers.product import UNTHROTTLED_SETTINGS, Product
 from tests.servers.timescaledb import TestDatabase
 from tidegauge import config
@@ -24,9 +24,10 @@ _NAMES = {
 }
 
 
-def pytest_report_header() -> str:
+def pytest_report_header() -> list[str]:
     """Say what the tests run on."""
-    return f"TimescaleDB: {_NAMES[timescaledb.choice()]}"
+    others = {"Elasticsearch": elasticsearch.choice(), "Redis": redis.choice()}
+    return [f"TimescaleDB: {_NAMES[timescaledb.choice()]}", *(f"{name}: {choice.what}" for name, choice in others.items())]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -63,6 +64,14 @@ async def database(tmp_path_factory: pytest.TempPathFactory, settings: Settings)
 def database_dsn(database: TestDatabase) -> str:
     """The owner's address of :func:`database`."""
     return database.owner_dsn
+
+
+@pytest.fixture(scope="session")
+def elasticsearch_url() -> Iterator[str]:
+    """An Elasticsearch for the session; tests keep apart by data streams."""
+    elasticsearch.choice().need("Elasticsearch")
+    with elasticsearch.running() as url:
+        yield url
 
 
 @pytest_asyncio.fixture(scope="session")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.servers import elasticsearch, redis
+from tests.servers import redis
 from tidegauge.config import CacheSettings
 from tidegauge.storage.cache import CacheStores, opened
 
@@ -50,11 +50,3 @@ async def workers(caches: Caches) -> AsyncIterator[list[CacheStores]]:
     async with AsyncExitStack() as stack:
         first = await stack.enter_async_context(caches.opened())
         yield [first, first if caches.kind == "memory" else await stack.enter_async_context(caches.opened())]
-
-
-@pytest.fixture(scope="session")
-def elasticsearch_url() -> Iterator[str]:
-    """An Elasticsearch for the session; tests keep apart by data streams."""
-    elasticsearch.choice().need("Elasticsearch")
-    with elasticsearch.running() as url:
-        yield url
