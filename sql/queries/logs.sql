@@ -25,7 +25,8 @@
     AND (%(present)s::text[] IS NULL OR l.attributes ?& %(present)s::text[])
     AND (
         %(correlation_id)s::text IS NULL
-        OR EXISTS (
+        OR l.attributes ?| %(correlation_keys)s::text[]
+        AND EXISTS (
             SELECT FROM unnest(%(correlation_keys)s::text[]) AS k (key)
             WHERE jsonb_typeof(l.attributes -> k.key) = 'string' AND tidegauge.searched_part(l.attributes ->> k.key) = %(correlation_id)s
         )
@@ -115,6 +116,68 @@ FROM unnest(%(applications)s::integer[]) AS a (application_id) CROSS JOIN LATERA
     LIMIT %(limit)s
 ) f
 ORDER BY f.timestamp_us, f.timestamp_ns, f.request_digest, f.ordinal
+LIMIT %(limit)s;
+
+-- name: find_text_logs_nearby_desc
+-- Records with some words, newest first, among so many that come first at all: where these are enough, no index of words is asked.
+SELECT
+    -- include: record
+FROM (
+    SELECT *
+    FROM tidegauge.logs l
+    WHERE l.tenant_id = %(tenant_id)s AND l.timestamp >= %(start)s AND l.timestamp < %(end)s
+        AND (%(applications)s::integer[] IS NULL OR l.application_id = ANY (%(applications)s::integer[]))
+        AND
+    -- include: before
+    ORDER BY l.timestamp DESC, l.timestamp_ns DESC, l.request_digest DESC, l.ordinal DESC
+    LIMIT %(nearby)s
+) l
+WHERE
+    -- include: wanted
+ORDER BY l.timestamp DESC, l.timestamp_ns DESC, l.request_digest DESC, l.ordinal DESC
+LIMIT %(limit)s;
+
+-- name: find_text_logs_desc
+-- Records with some words, newest first, found by them: no index has the order by this expression, which would be read to its end for a rare word.
+SELECT
+    -- include: record
+FROM tidegauge.logs l
+WHERE (%(applications)s::integer[] IS NULL OR l.application_id = ANY (%(applications)s::integer[])) AND
+    -- include: wanted
+    AND
+    -- include: before
+ORDER BY l.timestamp + INTERVAL '0' DESC, l.timestamp_ns DESC, l.request_digest DESC, l.ordinal DESC
+LIMIT %(limit)s;
+
+-- name: find_text_logs_nearby_asc
+-- Records with some words, oldest first, among so many that come first at all: where these are enough, no index of words is asked.
+SELECT
+    -- include: record
+FROM (
+    SELECT *
+    FROM tidegauge.logs l
+    WHERE l.tenant_id = %(tenant_id)s AND l.timestamp >= %(start)s AND l.timestamp < %(end)s
+        AND (%(applications)s::integer[] IS NULL OR l.application_id = ANY (%(applications)s::integer[]))
+        AND
+    -- include: after
+    ORDER BY l.timestamp, l.timestamp_ns, l.request_digest, l.ordinal
+    LIMIT %(nearby)s
+) l
+WHERE
+    -- include: wanted
+ORDER BY l.timestamp, l.timestamp_ns, l.request_digest, l.ordinal
+LIMIT %(limit)s;
+
+-- name: find_text_logs_asc
+-- Records with some words, oldest first, found by them: no index has the order by this expression, which would be read to its end for a rare word.
+SELECT
+    -- include: record
+FROM tidegauge.logs l
+WHERE (%(applications)s::integer[] IS NULL OR l.application_id = ANY (%(applications)s::integer[])) AND
+    -- include: wanted
+    AND
+    -- include: after
+ORDER BY l.timestamp + INTERVAL '0', l.timestamp_ns, l.request_digest, l.ordinal
 LIMIT %(limit)s;
 
 -- name: log

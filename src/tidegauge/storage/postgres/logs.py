@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
+from typing import Any
 
 from psycopg import AsyncConnection
 
@@ -21,6 +22,10 @@ _FROM_TIME = 0
 _ALWAYS = TimeRange(0, (1 << 63) - 1)
 # Of a deletion, in one transaction: the embedded database does nothing else for as long.
 _DELETED_AT_ONCE = timedelta(hours=1)
+# Among so many records a frequent word is found often enough for a page.
+_NEARBY = 2000
+# So many times as many records may be read for it.
+_FARTHER = 10
 
 
 class PostgresLogStore:
@@ -104,22 +109,47 @@ class PostgresLogStore:
         applications = await self._applications(connection, base)
         if applications == []:
             return Page((), None)
-        statement = self._sql[f"find_{'logs' if applications is None else 'service_logs'}_{order.value}"]
         found: list[StoredLog] = []
         while len(found) <= limit:
             # More than one turn only where records stand twice.
-            narrowed, place = page(wanted, after, order)
             asked = limit + 1 - len(found)
-            read = await rows(
-                connection,
-                statement,
-                {**conditions(tenant_id, narrowed), **place, "applications": applications, "limit": asked},
-            )
+            narrowed, place = page(wanted, after, order)
+            parameters = {**conditions(tenant_id, narrowed), **place, "applications": applications, "limit": asked}
+            read = await self._find(connection, parameters, order)
             found += await self._records(connection, [next(same) for _, same in groupby(read, _key)])
             if len(read) < asked:
                 break
             after = cursor_of(found[-1])
         return Page(found[:limit], cursor_of(found[limit - 1]) if len(found) > limit else None)
+
+    async def _find(self, connection: AsyncConnection, parameters: Mapping[str, Any], order: Order) -> Sequence[Row]:
+        """At most ``limit`` rows in order.
+
+        How rare words are PostgreSQL does not know, and reads all records in order where it takes rare ones for frequent. So it is looked
+        how frequent they are nearby first; rare ones are found by their index, part by part.
+        """
+        asked = parameters["limit"]
+        if parameters["text"] is not None:
+            nearby = self._sql[f"find_text_logs_nearby_{order.value}"]
+            found = await rows(connection, nearby, {**parameters, "nearby": _NEARBY})
+            if len(found) == asked:
+                return found
+            if len(found) * _FARTHER < asked:
+                return await self._find_rare(connection, parameters, order)
+        kind = "logs" if parameters["applications"] is None else "service_logs"
+        return await rows(connection, self._sql[f"find_{kind}_{order.value}"], parameters)
+
+    async def _find_rare(self, connection: AsyncConnection, parameters: Mapping[str, Any], order: Order) -> Sequence[Row]:
+        found: list[Row] = []
+        parts = await rows(connection, self._sql["log_chunks"], parameters)
+        for part in parts if order is Order.OLDEST_FIRST else reversed(parts):
+            start, end = max(parameters["start"], part["range_start"]), min(parameters["end"], part["range_end"])
+            asked = parameters["limit"] - len(found)
+            within = {**parameters, "start": start, "end": end, "limit": asked}
+            found += await rows(connection, self._sql[f"find_text_logs_{order.value}"], within)
+            if len(found) == parameters["limit"]:
+                break
+        return found
 
     async def _one(self, connection: AsyncConnection, tenant_id: int, key: LogKey) -> StoredLog | None:
         parameters = {"tenant_id": tenant_id, "digest": key.digest, "ordinal": key.ordinal}
