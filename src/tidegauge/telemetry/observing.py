@@ -25,19 +25,20 @@ class CountedHttp:
     """:class:`tidegauge.telemetry.requests.HttpNumbers`. What is looked up is kept: methods, routes and statuses are few."""
 
     def __init__(self, metrics: Metrics) -> None:
-        self._requests: Callable[[str, str, int], Counter] = cache(
-            lambda method, route, status: metrics.counter(catalogue.HTTP_REQUESTS, method, route, str(status))
+        self._instruments: Callable[[str, str, int], tuple[Counter, Histogram, Histogram]] = cache(
+            lambda method, route, status: (
+                metrics.counter(catalogue.HTTP_REQUESTS, method, route, str(status)),
+                metrics.histogram(catalogue.HTTP_SECONDS, method, route),
+                metrics.histogram(catalogue.HTTP_BYTES, method, route),
+            )
         )
-        self._seconds: Callable[[str, str], Histogram] = cache(
-            lambda method, route: metrics.histogram(catalogue.HTTP_SECONDS, method, route)
-        )
-        self._bytes: Callable[[str, str], Histogram] = cache(lambda method, route: metrics.histogram(catalogue.HTTP_BYTES, method, route))
 
     def request(self, method: str, route: str, status: int, seconds: float, response_bytes: int) -> None:
         """Count a request."""
-        self._requests(method, route, status).inc()
-        self._seconds(method, route).observe(seconds)
-        self._bytes(method, route).observe(response_bytes)
+        requests, durations, sizes = self._instruments(method, route, status)
+        requests.inc()
+        durations.observe(seconds)
+        sizes.observe(response_bytes)
 
 
 class CountedIngest:
