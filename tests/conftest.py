@@ -17,17 +17,11 @@ from tidegauge import config
 from tidegauge.config import Settings
 from tidegauge.storage.postgres import migrate
 
-_NAMES = {
-    "url": f"the server in {timescaledb.URL_VARIABLE}",
-    "container": f"a container of {timescaledb.IMAGE}",
-    "embedded": "embedded",
-}
-
 
 def pytest_report_header() -> list[str]:
     """Say what the tests run on."""
-    others = {"Elasticsearch": elasticsearch.choice(), "Redis": redis.choice()}
-    return [f"TimescaleDB: {_NAMES[timescaledb.choice()]}", *(f"{name}: {choice.what}" for name, choice in others.items())]
+    servers = {"TimescaleDB": timescaledb, "Elasticsearch": elasticsearch, "Redis": redis}
+    return [f"{name}: {server.choice().what}" for name, server in servers.items()]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,1 +1,1 @@
-"""Starts what a test needs. The order of choice for a TimescaleDB: its URL in the environment, testcontainers where Docker is, embedded."""
+"""Starts what a test needs: by its URL in the environment, a container where Docker runs, a launcher of our own, embedded (choosing.py)."""

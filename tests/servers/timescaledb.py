@@ -13,7 +13,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tests.servers.choosing import docker_runs
+from tests.servers.choosing import Choice, docker_runs
 from tidegauge.config import EmbeddedSettings
 from tidegauge.embedded import EmbeddedDatabase
 
@@ -33,17 +33,17 @@ class TestDatabase:
     reader_dsn: str | None
 
 
-def choice() -> str:
-    """``url``, ``container`` or ``embedded``."""
+def choice() -> Choice:
+    """What is used, and why."""
     if os.environ.get(URL_VARIABLE):
-        return "url"
-    return "container" if docker_runs() else "embedded"
+        return Choice("url", f"the server in {URL_VARIABLE}")
+    return Choice("container", f"a container of {IMAGE}") if docker_runs() else Choice("embedded", "embedded")
 
 
 @contextlib.asynccontextmanager
 async def database(folder: Path) -> AsyncIterator[TestDatabase]:
     """An empty database while the block runs; ``folder`` is for the embedded one."""
-    match choice():
+    match choice().kind:
         case "url":
             async with _on_server(os.environ[URL_VARIABLE], "url") as found:
                 yield found

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Annotated
@@ -127,8 +127,6 @@ async def _run(settings: Settings, telemetry: Telemetry, *, as_json: bool, migra
 
 
 async def _serve(settings: Settings, telemetry: Telemetry, children: list[Workers], *, as_json: bool, migrates: bool) -> None:
-    for name, what in _not_yet(settings):
-        say(f"{name} is set, but this version keeps {what}", "yellow")
     report = _log.info if _logs_alone(settings) else progress
     report(f"decoder: {compiled.described()}")
     with ExitStack() as addresses:
@@ -159,14 +157,6 @@ async def _processes(
     # One process does the maintenance, and this one does not die with a worker.
     async with maintained(settings, location, workers.quiet_seconds, telemetry), workers:
         yield workers.pids
-
-
-def _not_yet(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Settings that are understood and have no effect yet; nobody should believe that they have."""
-    if settings.logs.elasticsearch_url is not None:
-        yield "ELASTICSEARCH_URL", "logs in TimescaleDB"
-    if settings.cache.redis_url is not None:
-        yield "REDIS_URL", "cache and limits in process"
 
 
 def _announce(
