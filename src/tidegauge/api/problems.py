@@ -81,6 +81,8 @@ def _fault(fault: Mapping[str, Any]) -> dict[str, Any]:
     parameter = ".".join(str(part) for part in fault["loc"][1:]) or str(fault["loc"][0])
     if fault["type"] == "extra_forbidden":
         return {"parameter": parameter, "message": "this endpoint has no such parameter"}
+    if fault["type"] == "missing":
+        return {"parameter": parameter, "message": "has to be given"}
     message = str(fault["msg"]).removeprefix("Value error, ")
     return {"parameter": parameter, "value": str(fault["input"])[:200], "message": message[:1].lower() + message[1:]}
 
