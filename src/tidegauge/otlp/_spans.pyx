@@ -12,10 +12,9 @@ from cpython.unicode cimport PyUnicode_DecodeUTF8
 
 from orjson import dumps as _dumps
 
-from tidegauge._buffer cimport Buffer, append, buffer_close, buffer_open, put, put_byte, reserve, taken
-from tidegauge.otlp._json cimport (
-    Attributes, attributes_add, attributes_begin, attributes_end, write_integer, write_string,
-)
+from tidegauge._buffer cimport Buffer, append, buffer_close, buffer_open, taken
+from tidegauge.otlp._json cimport Attributes, attributes_add, attributes_begin, attributes_end
+from tidegauge.otlp._span_lists cimport write_event, write_link
 from tidegauge.otlp._wire cimport (
     DECLINED, FINE, FIXED32, FIXED64, LENGTH, NUL, ODD, VARINT, WIDE, Cursor, is_utf8, is_zero, left, read_fixed32, read_fixed64,
     read_inner, read_tag, read_varint, skip_value, text_of,
@@ -25,8 +24,6 @@ cdef enum:
     INT16_MAX = 32767
     NAMES = 64  # How many names are remembered while one part is read; a power of two.
 
-cdef uint64_t INT64_MAX = 0x7FFFFFFFFFFFFFFFULL
-cdef uint64_t UINT32_MAX = 0xFFFFFFFFU
 
 
 cdef struct Name:
@@ -46,6 +43,7 @@ cdef struct Span:
 
 
 cdef class _Scan:
+    # All of it begins as zeros.
     cdef Buffer out
     cdef Buffer events
     cdef Buffer links
@@ -264,10 +262,10 @@ cdef class _Scan:
                         return DECLINED
                     continue
                 if number == 11:
-                    outcome |= write_event(&self.events, inner)
+                    outcome |= write_event(&self.events, inner, _dumps)
                     continue
                 if number == 13:
-                    outcome |= write_link(&self.links, inner)
+                    outcome |= write_link(&self.links, inner, _dumps)
                     continue
             bit = <uint32_t>1 << number
             if span.seen & bit:
@@ -325,14 +323,13 @@ cdef int _field(Span *span, uint32_t number, int wire, Cursor *message, Cursor *
         span.dropped_links = value
     else:
         return DECLINED
-    return FINE if value <= UINT32_MAX else ODD
+    return FINE if value <= 0xFFFFFFFFU else ODD
 
 
 cdef int _status(Span *span, Cursor status) noexcept:
     cdef uint32_t number
     cdef int wire, outcome = FINE
-    cdef bint has_code = False
-    cdef bint has_message = False
+    cdef bint has_code = False, has_message = False
     while status.at < status.end:
         if not read_tag(&status, &number, &wire):
             return DECLINED
@@ -359,124 +356,11 @@ cdef bint _is_valid(const Span *span) noexcept:
         left(&span.trace_id) == 16
         and left(&span.span_id) == 8
         and (parent == 0 or parent == 8)
-        and 0 < span.start <= INT64_MAX
-        and span.end <= INT64_MAX
+        and 0 < span.start <= 0x7FFFFFFFFFFFFFFFULL
+        and span.end <= 0x7FFFFFFFFFFFFFFFULL
         and not is_zero(&span.trace_id)
         and not is_zero(&span.span_id)
     )
-
-
-cdef int write_event(Buffer *out, Cursor event) except -1:
-    """An event into an array that has been begun, or begins with it. Once one is not FINE, what is written means nothing."""
-    cdef uint32_t number, seen = 0
-    cdef int wire, outcome
-    cdef uint64_t time = 0, dropped = 0
-    cdef Cursor rest = event, inner, name = Cursor(event.at, event.at)
-    while rest.at < rest.end:
-        if not read_tag(&rest, &number, &wire):
-            return DECLINED
-        if number == 3 or number > 4:
-            # Attributes are read below.
-            if not skip_value(&rest, wire) or (number == 3 and wire != LENGTH):
-                return DECLINED
-            continue
-        if seen >> number & 1:
-            return DECLINED
-        seen |= <uint32_t>1 << number
-        if not (
-            (number == 1 and wire == FIXED64 and read_fixed64(&rest, &time))
-            or (number == 2 and wire == LENGTH and read_inner(&rest, &name))
-            or (number == 4 and wire == VARINT and read_varint(&rest, &dropped))
-        ):
-            return DECLINED
-    if time > INT64_MAX or dropped > UINT32_MAX:
-        return ODD
-    append(out, b',{"name":' if out.used else b'[{"name":', 9)
-    outcome = write_string(out, &name)
-    if outcome:
-        return outcome
-    append(out, b',"time_unix_nano":"', 19)
-    write_integer(out, <long long>time)
-    append(out, b'","attributes":', 15)
-    outcome = write_attributes(out, event, 3)
-    if dropped:
-        append(out, b',"dropped_attributes_count":', 28)
-        write_integer(out, <long long>dropped)
-    append(out, b"}", 1)
-    return outcome
-
-
-cdef int write_link(Buffer *out, Cursor link) except -1:
-    """A link, likewise."""
-    cdef uint32_t number, seen = 0, flags = 0
-    cdef int wire, outcome
-    cdef uint64_t dropped = 0
-    cdef Cursor rest = link, trace_id, span_id, state
-    trace_id = span_id = state = Cursor(link.at, link.at)
-    while rest.at < rest.end:
-        if not read_tag(&rest, &number, &wire):
-            return DECLINED
-        if number == 4 or number > 6:
-            if not skip_value(&rest, wire) or (number == 4 and wire != LENGTH):
-                return DECLINED
-            continue
-        if seen >> number & 1:
-            return DECLINED
-        seen |= <uint32_t>1 << number
-        if not (
-            (number == 1 and wire == LENGTH and read_inner(&rest, &trace_id))
-            or (number == 2 and wire == LENGTH and read_inner(&rest, &span_id))
-            or (number == 3 and wire == LENGTH and read_inner(&rest, &state))
-            or (number == 5 and wire == VARINT and read_varint(&rest, &dropped))
-            or (number == 6 and wire == FIXED32 and read_fixed32(&rest, &flags))
-        ):
-            return DECLINED
-    if dropped > UINT32_MAX:
-        return ODD
-    append(out, b',{"trace_id":"' if out.used else b'[{"trace_id":"', 14)
-    write_hex(out, &trace_id)
-    append(out, b'","span_id":"', 13)
-    write_hex(out, &span_id)
-    append(out, b'","attributes":', 15)
-    outcome = write_attributes(out, link, 4)
-    if state.at != state.end and outcome == FINE:
-        append(out, b',"trace_state":', 15)
-        outcome = write_string(out, &state)
-    if flags:
-        append(out, b',"flags":', 9)
-        write_integer(out, flags)
-    if dropped:
-        append(out, b',"dropped_attributes_count":', 28)
-        write_integer(out, <long long>dropped)
-    append(out, b"}", 1)
-    return outcome
-
-
-cdef int write_attributes(Buffer *out, Cursor message, uint32_t field) except -1:
-    """The object of a message's attributes, which are its ``field``; all fields have been read once."""
-    cdef uint32_t number
-    cdef int wire
-    cdef Cursor inner
-    cdef Attributes attributes
-    attributes_begin(&attributes, out)
-    while message.at < message.end and read_tag(&message, &number, &wire):
-        if number != field:
-            skip_value(&message, wire)
-        elif read_inner(&message, &inner):
-            attributes_add(&attributes, inner, _dumps)
-    append(out, b"}", 1)
-    return attributes.outcome
-
-
-cdef int write_hex(Buffer *out, const Cursor *data) except -1:
-    cdef const char *digits = b"0123456789abcdef"
-    cdef const uint8_t *at = data.at
-    reserve(out, 2 * left(data))
-    while at < data.end:
-        put_byte(out, <uint8_t>digits[at[0] >> 4])
-        put_byte(out, <uint8_t>digits[at[0] & 15])
-        at += 1
-    return 0
 
 
 cdef inline int _text_outcome(const Cursor *text) noexcept:
@@ -513,7 +397,5 @@ def scan(bytes body not None, tuple columns not None):
     cdef Cursor message
     message.at = scan.base = <const uint8_t *>PyBytes_AS_STRING(body)
     message.end = message.at + PyBytes_GET_SIZE(body)
-    scan.trace_at = NULL
-    scan.made = 0
     found = scan.request(message)
     return None if found is None else (found, scan.made)
