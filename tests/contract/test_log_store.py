@@ -141,10 +141,11 @@ FILTERS: list[dict[str, Any]] = [
     {"service": "cart", "text": "payment", "min_severity": 9},
 ]
 SEARCHES = [
-    "payment", "PAYMENT declined", '"payment declined"', '"declined payment"', "payment -declined", "-payment", "user_id", "user_id=42",
-    "42", "10.0.0.1", "1e5", "1e50", "1e50d", "orders/17", "declined or refused", "fällig", "ÄRGER", "ärger", "quoted", 
-    "платёж отклонён", "日本語のログ", "istanbul", "σας", "café", "cafe", "a b", '"a b"', "behind", "xxx", "amp", "foo@example.com", '"the the end"',
-    "structured", '"k structured"', "2", "", "—", '-"payment declined" payment', "or", "not or or", '"', "end the",
+    "payment", "PAYMENT declined", '"payment declined"', '"declined payment"', "payment -declined", "-payment", "user_id",
+    "user_id=42", "42", "10.0.0.1", "1e5", "1e50", "1e50d", "orders/17", "declined or refused", "fällig", "ÄRGER", "ärger",
+    "quoted", "платёж отклонён", "日本語のログ", "istanbul", "σας", "café", "cafe", "a b", '"a b"', "behind", "xxx", "amp",
+    "foo@example.com", '"the the end"', "structured", '"k structured"', "2", "", "—", '-"payment declined" payment', "or",
+    "not or or", '"', "end the",
 ]  # fmt: skip
 ATTRIBUTE_FILTERS = [
     AttributeFilter(name, values)
