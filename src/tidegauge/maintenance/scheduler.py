@@ -53,7 +53,8 @@ class _Passing:
     def state(self, loop_time: float) -> str:
         """One of ``JOB_STATES``."""
         at_work = self._started_at is not None
-        since = self._began_at if at_work else self.due_at
+        # What has never been due is due from now on.
+        since = self._began_at if at_work else self.due_at or loop_time
         if (at_work or since <= loop_time) and loop_time - since > _STALLED_SECONDS:
             return "stalled"
         if at_work:
