@@ -51,7 +51,8 @@ class Admission:
     """Lets requests in while there is room, for one event loop; not thread-safe.
 
     ``limit`` bounds the bytes of all requests between their first byte on the wire and their answer; ``max_delay`` the seconds until what
-    waits is stored, of which it is told by :meth:`answered`. ``away`` is the store's last error while it is away.
+    waits is stored, of which it is told by :meth:`answered`. ``away`` is the store's last error while it is away. ``coming`` is how many
+    requests are let in and not yet with the writer, ``came`` when the last of them began or was there.
     """
 
     def __init__(self, limit: int, max_delay: float, clock: Callable[[], float]) -> None:
@@ -62,6 +63,8 @@ class Admission:
         self._expected = 0
         self.total = 0
         self.away: Unavailable | None = None
+        self.coming = 0
+        self.came = 0.0
 
     @property
     def rate(self) -> float:
@@ -84,9 +87,12 @@ class Admission:
             raise self._refusal(f"{waiting} bytes are waiting, which takes {waiting / self.rate:.1f} s", waiting)
         share = Share(self, expected, self.clock())
         self._expected += expected
+        self.coming += 1
+        self.came = share.since
         try:
             yield share
         finally:
+            share.handed_over()
             self._expected -= share.expected
             self.total -= share.held
 
@@ -123,16 +129,18 @@ class Share:
     Attributes:
         held: bytes that it has brought, or takes by now.
         expected: bytes that it is going to hold, as far as is known.
+        is_coming: whether it is still on its way to the writer.
         since: when it was let in or, later, there, by the clock of the event loop.
 
     """
 
-    __slots__ = ("_admission", "expected", "held", "since")
+    __slots__ = ("_admission", "expected", "held", "is_coming", "since")
 
     def __init__(self, admission: Admission, expected: int, since: float) -> None:
         self._admission = admission
         self.held = 0
         self.expected = expected
+        self.is_coming = True
         self.since = since
 
     def hold(self, size: int) -> None:
@@ -147,7 +155,13 @@ class Share:
 
     def arrived(self) -> None:
         """The whole request is there: what it waits from now on is our doing."""
-        self.since = self._admission.clock()
+        self.since = self._admission.came = self._admission.clock()
+
+    def handed_over(self) -> None:
+        """The request is the writer's now, or will never be."""
+        if self.is_coming:
+            self.is_coming = False
+            self._admission.coming -= 1
 
     def stored(self) -> None:
         """The request is stored, and how long that took counts for how fast that goes."""

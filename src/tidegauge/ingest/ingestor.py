@@ -111,6 +111,7 @@ class Ingestor:
             if self._throttle is not None:
                 await self._throttle.take_items(received.tenant_id, len(request.batch))
             held.hold(max(size, budget.used // _ROWS_FACTOR))
+            held.handed_over()
             outcome = await self._written(request)
             held.stored()
             return outcome

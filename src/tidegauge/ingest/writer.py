@@ -23,8 +23,14 @@ from tidegauge.storage.interface import IngestOutcome, IngestRequest, IngestStor
 # Requests that were parted from their group and are stored alone, at a time: one that is to blame, and its last neighbour.
 SUSPECTS = 2
 _PROBE_SECONDS = 0.5
-# While another group is under way a request waits for company, but not for longer than this.
-_COMPANY_SECONDS = 0.05
+# A group of this size costs the database little more a row than a larger one does. A smaller one waits for company: while another group is
+# under way as long as a commit takes, but not for longer than this,
+_COMPANY_ROWS = 2048
+_COMPANY_BYTES = 1 << 20
+_COMPANY_SECONDS = 0.25
+# and else for requests that are here already and have to be decoded first; one whose body comes slowly is not waited for.
+_COMING_SECONDS = 0.01
+_PAUSE_SECONDS = 0.003
 _WEIGHT = 0.2
 _logger = logging.getLogger(__name__)
 
@@ -68,6 +74,8 @@ class Writer:
         self._store = store
         self._group_max_rows = group_max_rows
         self._group_max_bytes = group_max_bytes
+        self._company_rows = min(_COMPANY_ROWS, group_max_rows)
+        self._company_bytes = min(_COMPANY_BYTES, group_max_bytes)
         self._groups = groups
         self._commit_timeout = commit_timeout.total_seconds()
         self._close_timeout = (close_timeout or commit_timeout).total_seconds()
@@ -183,18 +191,24 @@ class Writer:
 
     def _is_due(self) -> bool:
         """Whether a group should start now. If not, a timer looks again when it should."""
-        if not self._under_way or self._closing:
+        if self._closing or self._queued_rows >= self._company_rows or self._queued_bytes >= self._company_bytes:
             return True
-        if self._queued_rows >= self._group_max_rows or self._queued_bytes >= self._group_max_bytes:
+        since, coming = next(iter(self._queue)).since, self._admission.coming
+        if self._under_way:
+            due = since + min(self._commit_seconds, _COMPANY_SECONDS)
+        else:
+            due = min(since + _COMING_SECONDS, self._admission.came + _PAUSE_SECONDS) if coming else since
+        if _now() >= due:
             return True
-        # Groups that start evenly apart keep the store and us at work by turns.
-        due = next(iter(self._queue)).since + min(self._commit_seconds / self._groups, _COMPANY_SECONDS)
-        now = _now()
-        if now >= due:
-            return True
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_at(due, self._on_timer)
+        self._look_again(due)
         return False
+
+    def _look_again(self, when: float) -> None:
+        if self._timer is not None and self._timer.when() <= when:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(when, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None

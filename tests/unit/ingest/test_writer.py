@@ -332,7 +332,7 @@ async def test_no_more_groups_are_under_way_than_said_and_the_others_share_the_n
         tasks += [asyncio.create_task(running.write(request(name))) for name in "abc"]
         # Longer than anything waits for company.
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(tasks[2]), 0.1)
+            await asyncio.wait_for(asyncio.shield(tasks[2]), 0.3)
         store.gate.set()
         await asyncio.gather(*tasks)
     assert store.most_under_way == 2
@@ -349,6 +349,31 @@ async def test_a_full_group_does_not_wait_for_company() -> None:
         store.gates["first"].set()
         await first
     assert store.groups[:2] == [["a", "b"], ["c", "d"]]
+
+
+async def test_requests_that_are_here_already_go_with_the_first_one_that_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As if the clock stood still: nobody is left behind for being slow on a busy machine.
+    monkeypatch.setattr("tidegauge.ingest.writer._COMING_SECONDS", 60)
+    monkeypatch.setattr("tidegauge.ingest.writer._PAUSE_SECONDS", 60)
+    store = Store()
+    async with writer(store) as running:
+        with running.admission(10) as second:
+            second.arrived()
+            first = asyncio.create_task(running.write(request("first")))
+            for _ in range(5):
+                await asyncio.sleep(0)
+            second.handed_over()
+            await running.write(request("second"))
+        await first
+    assert store.groups == [["first", "second"]]
+
+
+async def test_a_body_that_comes_slowly_is_not_waited_for() -> None:
+    store = Store()
+    async with writer(store) as running:
+        with running.admission(10):
+            await running.write(request("first"))
+        assert store.groups == [["first"]]
 
 
 async def test_neighbours_of_a_bad_request_do_not_wait_for_it() -> None:
