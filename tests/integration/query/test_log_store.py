@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any
@@ -14,7 +15,8 @@ from tests.integration.query.conftest import HOUR_NS, Client, text
 from tests.servers.timescaledb import TestDatabase
 from tidegauge.config import Settings
 from tidegauge.errors import InvalidArgument
-from tidegauge.model.query import AttributeFilter, LogField, LogFilter, Order, TimeRange
+from tidegauge.model.query import AttributeFilter, Cursor, LogField, LogFilter, Order, TimeRange
+from tidegauge.model.text_search import words
 from tidegauge.runtime import opened
 from tidegauge.storage.postgres.logs import PostgresLogStore
 
@@ -116,10 +118,52 @@ async def test_long_values_are_compared_by_their_first_bytes(
 
 
 async def test_a_cursor_of_another_search_is_refused(store: PostgresLogStore, client: Client, name: str, base_ns: int) -> None:
-    from tidegauge.model.query import Cursor
-
     with pytest.raises(InvalidArgument):
         await store.find_logs(0, of(name, base_ns), 5, Cursor(base_ns, b"spans"))
     for wrong in ("", "x", uuid.uuid4().hex, f"{uuid.uuid4().hex}-", f"{uuid.uuid4().hex}-99999999999", f"{uuid.uuid4()}-1"):
         with pytest.raises(InvalidArgument):
             await store.log(0, wrong)
+
+
+PIECES = (
+    *"'\"!#$%()*,:;=>?@[]^`{|}~_<>&.-+/\\ \n\t0é中Ω",
+    *(
+        "foo",
+        "Http",
+        "www",
+        "com",
+        "e",
+        "12",
+        "1e5",
+        "1e50d",
+        "2E3E4",
+        "&amp;",
+        "&#x41;",
+        "<b>",
+        "</b>",
+        "<!--",
+        "-->",
+        "http://",
+        "mailto:",
+    ),
+)
+
+
+async def test_the_database_cuts_words_as_they_are_defined(database: TestDatabase, client: Client, name: str, base_ns: int) -> None:
+    chance = random.Random(5)
+    bodies = ["".join(chance.choices(PIECES, k=chance.randint(1, 12))) for _ in range(2000)]
+    await client.send_logs(name, [record(base_ns, body) for body in bodies])
+    async with await psycopg.AsyncConnection.connect(database.owner_dsn, prepare_threshold=None) as connection:
+        cursor = await connection.execute(
+            """
+            SELECT l.ordinal, w.lexeme, w.positions
+            FROM tidegauge.logs l JOIN tidegauge.applications a USING (application_id), unnest(l.search) w
+            WHERE a.name = %s
+            """,
+            [name],
+        )
+        found: dict[int, dict[int, str]] = {}
+        for ordinal, lexeme, positions in await cursor.fetchall():
+            found.setdefault(ordinal, {}).update(dict.fromkeys(positions, lexeme))
+    for ordinal, body in enumerate(bodies):
+        assert found.get(ordinal, {}) == dict(enumerate(words(body), start=1)), body

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
+from time import monotonic
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -20,8 +21,9 @@ from tidegauge.storage.postgres.reading import LAST_TIMESTAMP, Row, resources, r
 # tidegauge.logs.time_source: where the column timestamp comes from.
 _FROM_TIME = 0
 _ALWAYS = TimeRange(0, (1 << 63) - 1)
-# Of a deletion, in one transaction: the embedded database does nothing else for as long.
-_DELETED_AT_ONCE = timedelta(hours=1)
+# Of a deletion, in one transaction: more where it is quick, less where it is slow. The embedded database does nothing else for as long.
+_FIRST_DELETED, _LEAST_DELETED = timedelta(minutes=1), timedelta(milliseconds=10)
+_SHORT_SECONDS, _LONG_SECONDS = 0.1, 0.5
 # Among so many records a frequent word is found often enough for a page.
 _NEARBY = 2000
 # So many times as many records may be read for it.
@@ -84,21 +86,29 @@ class PostgresLogStore:
         return LogContext(tuple(reversed(older)), record, tuple(newer))
 
     async def delete_logs(self, tenant_id: int, wanted: LogFilter) -> int:
-        """See ``LogStore``. Also what is in the columnstore; an hour in a transaction."""
+        """See ``LogStore``. Also what is in the columnstore; each transaction is over soon, so that others have their turn."""
         if not may_match(wanted):
             return 0
-        parameters = conditions(tenant_id, wanted)
+        parameters = dict(conditions(tenant_id, wanted))
         async with self._database.reading() as connection:
-            applications = await self._applications(connection, parameters)
+            parameters["applications"] = await self._applications(connection, parameters)
             chunks = await rows(connection, self._sql["log_chunks"], parameters)
-        deleted = 0
-        for start, end in _slices(wanted.time, [(row["range_start"], row["range_end"]) for row in chunks]):
-            async with self._database.writing() as connection:
-                await connection.execute(self._sql["delete_without_limit"])
-                within = {**parameters, "applications": applications, "start": start, "end": end}
-                (row,) = await rows(connection, self._sql["delete_logs"], within)
-            deleted += row["count"]
+        first, last = timestamp(wanted.time.start_ns), timestamp(wanted.time.end_ns, up=True)
+        deleted, step = 0, _FIRST_DELETED
+        for chunk in chunks:
+            start, end = max(first, chunk["range_start"]), min(last, chunk["range_end"])
+            while start < end:
+                began, until = monotonic(), min(end, start + step)
+                deleted += await self._delete({**parameters, "start": start, "end": until})
+                start, step = until, _next_step(step, monotonic() - began)
         return deleted
+
+    async def _delete(self, parameters: Mapping[str, object]) -> int:
+        async with self._database.writing() as connection:
+            await connection.execute(self._sql["delete_without_limit"])
+            (row,) = await rows(connection, self._sql["delete_logs"], parameters)
+        count: int = row["count"]
+        return count
 
     async def _page(
         self, connection: AsyncConnection, tenant_id: int, wanted: LogFilter, limit: int, after: Cursor | None, order: Order
@@ -183,14 +193,11 @@ def _key(row: Row) -> tuple[object, ...]:
     return row["timestamp_us"], row["timestamp_ns"], row["request_digest"], row["ordinal"]
 
 
-def _slices(time: TimeRange, chunks: Sequence[tuple[datetime, datetime]]) -> Iterator[tuple[datetime, datetime]]:
-    """The parts of chunks that lie in a range, in short pieces."""
-    first, last = timestamp(time.start_ns), timestamp(time.end_ns, up=True)
-    for chunk_start, chunk_end in chunks:
-        start, end = max(first, chunk_start), min(last, chunk_end)
-        while start < end:
-            yield start, min(end, start + _DELETED_AT_ONCE)
-            start += _DELETED_AT_ONCE
+def _next_step(step: timedelta, seconds: float) -> timedelta:
+    """How much time a transaction deletes, after one that took so long."""
+    if seconds > _LONG_SECONDS:
+        return max(step / 2, _LEAST_DELETED)
+    return step * 2 if seconds < _SHORT_SECONDS and step < timedelta(days=30) else step
 
 
 def _log(row: Row, resource: StoredResource, scope: StoredScope) -> StoredLog:
