@@ -53,9 +53,10 @@ async def test_elasticsearchs_client_sends_in_bulk(product: Product, service: st
 
 async def test_what_the_answer_calls_a_document_is_its_log_id(product: Product, service: str) -> None:
     async with product.api() as api:
-        body = f'{{"index":{{}}}}\n{{"message":"one","service":"{service}"}}\n'
+        body = f'{{"index":{{}}}}\nno document\n{{"index":{{}}}}\n{{"message":"one","service":"{service}"}}\n'
         answer = await api.post("/elasticsearch/_bulk", content=body, headers={"content-type": "application/x-ndjson"})
-        log_id = answer.json()["items"][0]["index"]["_id"]
+        log_id = answer.json()["items"][1]["index"]["_id"]
+        assert log_id.endswith("-1")
         read = await api.get(f"/api/v1/logs/{log_id}")
     assert (read.status_code, "one" in read.text) == (200, True)
 
