@@ -109,8 +109,11 @@ def test_every_reason_for_a_rejection_is_listed() -> None:
     """The reasons are short names in the sources of decoder, ingestor and store."""
     reason = re.compile(r"\"((?:invalid|malformed|missing|unsupported|too|refused)_[a-z_]+|[a-z_]+_out_of_range)\"")
     sources = [
-        path.read_text() for folder in ("otlp", "logforms", "ingest") for path in sorted((DOCS.parent / "src/tidegauge" / folder).glob("*.py"))
+        path.read_text()
+        for folder in ("otlp", "logforms", "ingest")
+        for path in sorted((DOCS.parent / "src/tidegauge" / folder).glob("*.py"))
     ] + [(DOCS.parent / f"src/tidegauge/storage/postgres/{name}.py").read_text() for name in ("isolation", "guards")]
+    sources.append((DOCS.parent / "src/tidegauge/storage/elasticsearch/ingest.py").read_text())
     given = {found for text in sources for found in reason.findall(text)}
     section = DOCUMENT.read_text().partition("## Rejections")[2].partition("\n## ")[0]
     listed = set(re.findall(r"^\| `(\w+)`", section, re.MULTILINE))

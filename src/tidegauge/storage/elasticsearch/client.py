@@ -13,6 +13,7 @@ from elasticsearch import ApiError, AsyncElasticsearch, UnsupportedProductError
 from elasticsearch.serializer import OrjsonSerializer
 
 from tidegauge.config import LogsSettings
+from tidegauge.correlation import TRACEPARENT, current
 from tidegauge.errors import ConfigurationError, InvalidArgument, Overloaded, TidegaugeError, Unavailable
 from tidegauge.storage.elasticsearch.correlated import CorrelatedTransport
 
@@ -108,10 +109,17 @@ class Client:
     async def search(self, index: str, **body: Any) -> Mapping[str, Any]:
         """Search; an index that is not there holds nothing."""
         with failures("search"):
-            found = await self._client.search(
+            found = await self._asked().search(
                 index=index, ignore_unavailable=True, allow_no_indices=True, allow_partial_search_results=False, **body
             )
         return found.body  # type: ignore[no-any-return]
+
+    def _asked(self) -> AsyncElasticsearch:
+        """The client, with what tells the server on whose behalf it is asked."""
+        asking = current()
+        if asking is None:
+            return self._client
+        return self._client.options(opaque_id=asking.request_id, headers={TRACEPARENT: asking.traceparent})
 
     async def close(self) -> None:
         """Close its connections."""
