@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Coroutine, Sequence
 from math import floor
+from typing import Any, TypeVar
 
 from limits import RateLimitItem
 from limits.aio.storage import MemoryStorage, RedisStorage
@@ -19,9 +21,11 @@ from limits.limits import Granularity
 from tidegauge.storage.cache_interface import Allowance, Verdict, Window
 
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 # Counters of a process: two for each window of each client. Some 5 MB; nobody has so many clients but an attacker.
 _MOST_COUNTERS = 20_000
+_SWEEP_SECONDS = 1.0
 
 
 class _Item(RateLimitItem):
@@ -36,6 +40,21 @@ class _Item(RateLimitItem):
 
     def get_expiry(self) -> float:  # type: ignore[override]
         return self.seconds
+
+
+class _Storage(MemoryStorage):
+    """The library's, which looks through all counters at each request for those that are over; once a second is enough."""
+
+    _swept_at = 0.0
+
+    async def _MemoryStorage__schedule_expiry(self) -> None:  # noqa: N802 - the name that Python gives a private method
+        now = time.monotonic()
+        if now - self._swept_at < _SWEEP_SECONDS:
+            return
+        self._swept_at = now
+        ended = [key for key, ends in self.expirations.items() if ends <= time.time()]
+        for key in ended:
+            await self.clear(key)
 
 
 class _Usage:
@@ -79,18 +98,24 @@ class Limiter:
     async def take(self, tenant_id: int, client: str, cost: int = 1) -> Verdict:
         """See ``RateLimiter``. Looked at first, so that what is refused counts nowhere."""
         key = (str(tenant_id), client)
-        usages = await asyncio.gather(*[self._usage(window, item, key) for window, item in self._items])
+        usages = await self._all([self._usage(window, item, key) for window, item in self._items])
         costs = [min(cost, window.limit) for window, _ in self._items]
         waits = [usage.seconds_until(each) for usage, each in zip(usages, costs, strict=True)]
         allowed = not any(waits)
         if allowed:
             hits = [self._strategy.hit(item, *key, cost=each) for (_, item), each in zip(self._items, costs, strict=True)]
             # Somebody else may have been quicker: then it is refused by the window that is full.
-            taken = await asyncio.gather(*hits)
+            taken = await self._all(hits)
             allowed = all(taken)
             waits = [0.0 if hit else window.seconds for hit, (window, _) in zip(taken, self._items, strict=True)]
         allowances = [usage.allowance(each if allowed else 0) for usage, each in zip(usages, costs, strict=True)]
         return Verdict(allowed, allowances, max(waits, default=0.0))
+
+    async def _all(self, questions: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+        """At once where each goes a long way; in process a task costs more than its question."""
+        if isinstance(self._storage, MemoryStorage):
+            return [await question for question in questions]
+        return await asyncio.gather(*questions)
 
     async def _usage(self, window: Window, item: _Item, key: tuple[str, str]) -> _Usage:
         return _Usage(window, await self._storage.get_sliding_window(item.key_for(*key), item.seconds))  # type: ignore[arg-type]
@@ -100,7 +125,7 @@ class MemoryLimiter:
     """A :class:`~tidegauge.storage.cache_interface.RateLimiter` that counts in this process. With too many clients all begin anew."""
 
     def __init__(self, windows: Sequence[Window], namespace: str) -> None:
-        self._storage = MemoryStorage()
+        self._storage = _Storage()
         self._limiter = Limiter(self._storage, windows, namespace)
 
     async def take(self, tenant_id: int, client: str, cost: int = 1) -> Verdict:
