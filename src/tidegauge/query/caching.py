@@ -213,7 +213,11 @@ class QueryCache:
         told, *values = await self._cache.get(tenant_id, [self._late_key(question.topic), *keys])
         if self._cache.failures != failures:
             self._count("error", 1)
-        late_ns = max(_stamp(told), self._late.get((tenant_id, question.topic), 0))
+        key_of_late = tenant_id, question.topic
+        late_ns = max(_stamp(told), self._late.get(key_of_late, 0))
+        if _stamp(told) == late_ns > 0:
+            # Remembered, for the store may lose it.
+            self._late[key_of_late] = self._told[key_of_late] = late_ns
         found: dict[str, Sequence[Row]] = {}
         for key, value in zip(keys, values, strict=True):
             computed_ns = _stamp(value)
