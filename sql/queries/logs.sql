@@ -265,6 +265,15 @@ FROM timescaledb_information.chunks
 WHERE hypertable_schema = 'tidegauge' AND hypertable_name = 'logs' AND range_start < %(end)s AND range_end > %(start)s
 ORDER BY range_start;
 
+-- name: log_part
+-- Where so many records of a range end.
+SELECT l.timestamp
+FROM tidegauge.logs l
+WHERE l.timestamp >= %(start)s AND l.timestamp < %(end)s
+ORDER BY l.timestamp
+OFFSET %(records)s
+LIMIT 1;
+
 -- name: delete_without_limit
 -- How many rows of the columnstore a transaction may turn back into rows.
 SET LOCAL timescaledb.max_tuples_decompressed_per_dml_transaction = 0;

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
-from time import monotonic
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -21,9 +20,8 @@ from tidegauge.storage.postgres.reading import LAST_TIMESTAMP, Row, resources, r
 # tidegauge.logs.time_source: where the column timestamp comes from.
 _FROM_TIME = 0
 _ALWAYS = TimeRange(0, (1 << 63) - 1)
-# Of a deletion, in one transaction: more where it is quick, less where it is slow. The embedded database does nothing else for as long.
-_FIRST_DELETED, _LEAST_DELETED = timedelta(minutes=1), timedelta(milliseconds=10)
-_SHORT_SECONDS, _LONG_SECONDS = 0.1, 0.5
+# So many records a transaction looks at that deletes: the embedded database does nothing else for as long.
+_DELETED_FROM = 10_000
 # Among so many records a frequent word is found often enough for a page.
 _NEARBY = 2000
 # So many times as many records may be read for it.
@@ -94,14 +92,21 @@ class PostgresLogStore:
             parameters["applications"] = await self._applications(connection, parameters)
             chunks = await rows(connection, self._sql["log_chunks"], parameters)
         first, last = timestamp(wanted.time.start_ns), timestamp(wanted.time.end_ns, up=True)
-        deleted, step = 0, _FIRST_DELETED
+        deleted = 0
         for chunk in chunks:
-            start, end = max(first, chunk["range_start"]), min(last, chunk["range_end"])
-            while start < end:
-                began, until = monotonic(), min(end, start + step)
-                deleted += await self._delete({**parameters, "start": start, "end": until})
-                start, step = until, _next_step(step, monotonic() - began)
+            start: datetime | None = max(first, chunk["range_start"])
+            while start is not None:
+                part = {**parameters, "start": start, "end": min(last, chunk["range_end"])}
+                start = await self._end_of_part(part)
+                deleted += await self._delete(part if start is None else {**part, "end": start})
         return deleted
+
+    async def _end_of_part(self, parameters: Mapping[str, Any]) -> datetime | None:
+        """Where so many records of a range end as are looked at in one transaction; None: at its end."""
+        async with self._database.reading() as connection:
+            found = await rows(connection, self._sql["log_part"], {**parameters, "records": _DELETED_FROM})
+        # One microsecond may hold more.
+        return max(found[0]["timestamp"], parameters["start"] + timedelta(microseconds=1)) if found else None
 
     async def _delete(self, parameters: Mapping[str, object]) -> int:
         async with self._database.writing() as connection:
@@ -191,13 +196,6 @@ class PostgresLogStore:
 
 def _key(row: Row) -> tuple[object, ...]:
     return row["timestamp_us"], row["timestamp_ns"], row["request_digest"], row["ordinal"]
-
-
-def _next_step(step: timedelta, seconds: float) -> timedelta:
-    """How much time a transaction deletes, after one that took so long."""
-    if seconds > _LONG_SECONDS:
-        return max(step / 2, _LEAST_DELETED)
-    return step * 2 if seconds < _SHORT_SECONDS and step < timedelta(days=30) else step
 
 
 def _log(row: Row, resource: StoredResource, scope: StoredScope) -> StoredLog:
