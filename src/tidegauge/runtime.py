@@ -59,6 +59,8 @@ _WRITER_SHARE = 0.1
 _INGEST_LOCK_TIMEOUT = timedelta(milliseconds=500)
 # Where transactions are serialised, one group is made ready while another is committed.
 _SERIALISED_GROUPS = 2
+# Rows of a group that is worth its transaction: on a server a larger one gains little, where they are serialised there is time for more.
+_ENOUGH_ROWS, _SERIALISED_ENOUGH_ROWS = 2048, 4096
 # Maintenance does one thing at a time; one spare for the moment after a connection broke.
 _OWN_POOL_SIZE = 2
 
@@ -227,6 +229,7 @@ async def _writer(
             commit_timeout=ingest.commit_timeout,
             max_queue_delay=ingest.max_queue_delay,
             groups=ingest.writer_connections if abilities.parallel_writers else min(ingest.writer_connections, _SERIALISED_GROUPS),
+            enough_rows=_ENOUGH_ROWS if abilities.parallel_writers else _SERIALISED_ENOUGH_ROWS,
             close_timeout=settings.serve.shutdown_timeout * _WRITER_SHARE,
         ) as writer:
             yield writer

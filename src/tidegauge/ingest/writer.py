@@ -23,11 +23,9 @@ from tidegauge.storage.interface import IngestOutcome, IngestRequest, IngestStor
 # Requests that were parted from their group and are stored alone, at a time: one that is to blame, and its last neighbour.
 SUSPECTS = 2
 _PROBE_SECONDS = 0.5
-# A group of this size costs the database little more a row than a larger one does. A smaller one waits for company: while another group is
-# under way as long as a commit takes, but not for longer than this,
-_COMPANY_ROWS = 2048
-_COMPANY_BYTES = 1 << 20
+# A small group waits for company: while another group is under way as long as a commit takes, but not for longer than this,
 _COMPANY_SECONDS = 0.25
+_COMPANY_ROW_BYTES = 512
 # and else for requests that are here already and have to be decoded first; one whose body comes slowly is not waited for.
 _COMING_SECONDS = 0.01
 _PAUSE_SECONDS = 0.003
@@ -54,6 +52,7 @@ class Writer:
         group_max_bytes: likewise.
         groups: how many are under way at a time. A group whose requests had to be parted is not counted; of its commits and those of the
             others ``SUSPECTS`` more are under way at the most.
+        enough_rows: a group of so many does not wait for more while another is under way; likewise one of half a kilobyte for each.
         commit_timeout: bounds how long a request waits for its commit.
         close_timeout: bounds how long leaving takes; requests that are not stored by then are told so.
 
@@ -69,13 +68,14 @@ class Writer:
         commit_timeout: timedelta,
         max_queue_delay: timedelta = timedelta(seconds=1),
         groups: int = 1,
+        enough_rows: int = 2048,
         close_timeout: timedelta | None = None,
     ) -> None:
         self._store = store
         self._group_max_rows = group_max_rows
         self._group_max_bytes = group_max_bytes
-        self._company_rows = min(_COMPANY_ROWS, group_max_rows)
-        self._company_bytes = min(_COMPANY_BYTES, group_max_bytes)
+        self._enough_rows = min(enough_rows, group_max_rows)
+        self._enough_bytes = min(enough_rows * _COMPANY_ROW_BYTES, group_max_bytes)
         self._groups = groups
         self._commit_timeout = commit_timeout.total_seconds()
         self._close_timeout = (close_timeout or commit_timeout).total_seconds()
@@ -191,7 +191,7 @@ class Writer:
 
     def _is_due(self) -> bool:
         """Whether a group should start now. If not, a timer looks again when it should."""
-        if self._closing or self._queued_rows >= self._company_rows or self._queued_bytes >= self._company_bytes:
+        if self._closing or self._queued_rows >= self._enough_rows or self._queued_bytes >= self._enough_bytes:
             return True
         since, coming = next(iter(self._queue)).since, self._admission.coming
         if self._under_way:
