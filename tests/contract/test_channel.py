@@ -116,3 +116,13 @@ async def test_nobody_who_listens_later_gets_it(workers: list[CacheStores]) -> N
     async with channel.subscribe(0, "logs") as subscription:
         channel.publish(0, "logs", b"in time")
         assert await take(subscription, 1) == [b"in time"]
+
+
+async def test_workers_of_a_machine_come_and_go_while_somebody_listens(tmp_path: Path) -> None:
+    caches = Caches("local", {}, tmp_path)
+    async with caches.opened() as first, first.channel.subscribe(0, "logs") as subscription:
+        for message in (b"one", b"two" * 1_000_000):
+            async with caches.opened() as second:
+                await until_listened(second.channel, 0, "logs")
+                second.channel.publish(0, "logs", message)
+                assert await take(subscription, 1) == [message]
