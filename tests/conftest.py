@@ -61,11 +61,17 @@ def database_dsn(database: TestDatabase) -> str:
 
 
 @pytest.fixture(scope="session")
-def elasticsearch_url() -> Iterator[str]:
-    """An Elasticsearch for the session; tests keep apart by data streams."""
+def elasticsearch_server() -> Iterator[elasticsearch.Server]:
+    """An Elasticsearch for the session; who stops it starts it again."""
     elasticsearch.choice().need("Elasticsearch")
-    with elasticsearch.running() as url:
-        yield url
+    with elasticsearch.running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def elasticsearch_url(elasticsearch_server: elasticsearch.Server) -> str:
+    """Its address; tests keep apart by data streams."""
+    return elasticsearch_server.url
 
 
 @pytest_asyncio.fixture(scope="session")

@@ -55,27 +55,35 @@ def choice() -> Choice:
     return Choice("launcher", f"a server of its own, on {java}")
 
 
+@dataclass(frozen=True)
+class Server:
+    """Where it is; ``launcher`` is None where it is not ours to stop."""
+
+    url: str
+    launcher: Launcher | None = None
+
+
 @contextlib.contextmanager
-def running() -> Iterator[str]:
-    """The address of a server while the block runs. Others may use it as well: keep to a data stream of your own."""
+def running() -> Iterator[Server]:
+    """A server while the block runs. Others may use it as well: keep to a data stream of your own."""
     match choice().kind:
         case "url":
-            yield os.environ[URL_VARIABLE]
+            yield Server(os.environ[URL_VARIABLE])
         case "container":
             yield from _container()
         case "launcher":
             with Launcher() as launcher:
                 launcher.start()
-                yield launcher.url
+                yield Server(launcher.url, launcher)
         case _:
             raise AssertionError("there is no Elasticsearch: skip before")
 
 
-def _container() -> Iterator[str]:
+def _container() -> Iterator[Server]:
     from testcontainers.elasticsearch import ElasticSearchContainer
 
     with ElasticSearchContainer(IMAGE, mem_limit="2g") as container:
-        yield f"http://{container.get_container_host_ip()}:{container.get_exposed_port(9200)}"
+        yield Server(f"http://{container.get_container_host_ip()}:{container.get_exposed_port(9200)}")
 
 
 def _home() -> Path:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,15 +26,11 @@ NOW = time.time_ns()
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Launcher]:
+def server(elasticsearch_server: elasticsearch.Server) -> Launcher:
     """A server that may be killed."""
-    choice = elasticsearch.choice()
-    choice.need("Elasticsearch")
-    if choice.kind != "launcher":
-        pytest.skip(f"needs a server that may be stopped, not {choice.what}")
-    with Launcher() as launcher:
-        launcher.start()
-        yield launcher
+    if elasticsearch_server.launcher is None:
+        pytest.skip(f"needs a server that may be stopped, not {elasticsearch.choice().what}")
+    return elasticsearch_server.launcher
 
 
 @dataclass
@@ -55,6 +53,7 @@ async def running(server: Launcher, tmp_path_factory: pytest.TempPathFactory) ->
     """Both, running."""
     settings = {
         "ELASTICSEARCH_URL": server.url,
+        "TIDEGAUGE_LOGS_DATASET": f"product_{uuid.uuid4().hex[:12]}",
         "TIDEGAUGE_LOGS_ELASTICSEARCH_TIMEOUT": "3s",
         # One failure more than a test makes: what answers is asked again at once.
         "CIRCUIT_BREAKER_FAILURE_THRESHOLD": "100000",
@@ -183,3 +182,27 @@ async def test_elasticsearch_killed_and_started_again(running: Running, service:
                 return sorted(found) == sorted(acknowledged)
 
     await eventually(are_found)
+
+
+async def test_timescaledb_that_hangs_does_not_keep_logs_from_anything(running: Running, service: str) -> None:
+    (database,) = [pid for pid, command in products.children(running.product.pid) if "server.mjs" in command]
+    content = logs(service, ["good", "bad"])
+    content["resourceLogs"][0]["scopeLogs"][0]["logRecords"][1]["timeUnixNano"] = "1"
+    os.kill(database, signal.SIGSTOP)
+    try:
+        answer = await running.send("logs", content)
+        assert answer.json()["partialSuccess"]["rejectedLogRecords"] == "1"
+
+        async def is_found() -> bool:
+            return await bodies(running, service) == ["good"]
+
+        await eventually(is_found)
+        assert (await running.send("traces", spans(service))).status_code == 503
+    finally:
+        os.kill(database, signal.SIGCONT)
+
+    async def is_written() -> bool:
+        found = await running.get("/rejections", service=service, start="now-1h")
+        return found.status_code == 200 and [row["reason"] for row in found.json()["rejections"]] == ["too_old"]
+
+    await eventually(is_written)
