@@ -39,8 +39,9 @@ cdef inline int _size(bytes data) except -1:
 
 cdef inline int _put_text(Buffer *out, str text) except -1:
     cdef Py_ssize_t size
+    # Raises what str.encode does.
     cdef const char *data = PyUnicode_AsUTF8AndSize(text, &size)
-    if data == NULL or size >= 0x7FFFFFFF:
+    if size >= 0x7FFFFFFF:
         raise OverflowError("a value of 2 GiB")
     reserve(out, 4 + <size_t>size + SPAN_BYTES)
     put_int32(out, <int32_t>size)
@@ -123,6 +124,8 @@ def spans(object batch, int16_t tenant_id, object resource_ids, object scope_ids
         buffer_open(&origin, ORIGIN_BYTES)
         for row in range(count):
             new_resource, new_scope = _at(resources, row), _at(scopes, row)
+            if new_resource < 0 or new_scope < 0:
+                raise IndexError("a span's resource and scope are not in its batch")
             if new_resource != resource or new_scope != scope:
                 resource, scope = new_resource, new_scope
                 resource_id, application_id = resource_ids[resource]
@@ -154,6 +157,8 @@ def spans(object batch, int16_t tenant_id, object resource_ids, object scope_ids
                 put_int32(&out, -1)
             else:
                 _put_id(&out, parent, 8)
+            if _at(attributes, row) is None:
+                raise TypeError("a span's attributes are None")
             _put_jsonb(&out, _at(attributes, row))
             _put_text(&out, _at(messages, row))
             _put_text(&out, _at(states, row))
@@ -229,7 +234,8 @@ def trace_index(object batch, int16_t tenant_id, object resource_ids):
         buffer_open(&out, <size_t>(known + 1) * 320)
         for index in range(known):
             trace = &traces[index]
-            if trace.start < 0 or trace.end < 0:
+            # None of its spans has a time below that, but its root may end before.
+            if trace.start < 0 or (trace.root >= 0 and _at(ends, trace.root) < 0):
                 return None
             reserve(&out, TRACE_BYTES)
             put_int16(&out, TRACE_FIELDS)

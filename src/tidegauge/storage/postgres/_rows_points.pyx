@@ -196,13 +196,12 @@ def histograms(columns, series_ids):
 
 
 cdef int _text(Buffer *out, str value) except -1:
-    """A text with its length, or NULL; makes room for itself and for the rest of a row."""
+    """A text with its length; makes room for itself and for the rest of a row. Raises TypeError for None."""
     cdef Py_ssize_t size
     cdef const char *data
     cdef bytes encoded
     if value is None:
-        _null(out)
-        return 0
+        raise TypeError("a text is None")
     if PyUnicode_IS_ASCII(value):
         size, data = PyUnicode_GET_LENGTH(value), <const char *>PyUnicode_DATA(value)
     else:
@@ -272,8 +271,10 @@ def logs(batch, tenant_id, resource_ids, scope_ids, digest, received_at_unix_nan
     buffer_open(&out, wanted + LOG_BYTES)
     try:
         for row in range(rows):
-            if resource != <Py_ssize_t>resources[row] or scope != <Py_ssize_t>scopes[row]:
+            if row == 0 or resource != <Py_ssize_t>resources[row] or scope != <Py_ssize_t>scopes[row]:
                 resource, scope = resources[row], scopes[row]
+                if resource < 0 or scope < 0:
+                    raise IndexError("a record's resource and scope are not in its batch")
                 resource_id, application_id = resource_ids[resource]
                 scope_id = scope_ids[scope]
             time, observed, flag, lost, ordinal, severity = (
@@ -304,7 +305,10 @@ def logs(batch, tenant_id, resource_ids, scope_ids, digest, received_at_unix_nan
             _bytea(&out, span_ids[row])
             _text(&out, texts[row])
             _text(&out, names[row])
-            _text(&out, bodies[row])
+            if bodies[row] is None:
+                _null(&out)
+            else:
+                _text(&out, bodies[row])
             _jsonb(&out, attributes[row])
             _bytea(&out, originals[row])
         return taken(&out, 0)
