@@ -6,16 +6,16 @@ alone.
 
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.unicode cimport PyUnicode_DecodeUTF8
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 
 from orjson import dumps as _dumps
 
 from tidegauge._buffer cimport Buffer, buffer_close, buffer_open
 from tidegauge.otlp._json cimport Attributes, attributes_add, attributes_begin, attributes_end
+from tidegauge.otlp._objects cimport bytes_of, string_of, text_outcome
 from tidegauge.otlp._wire cimport (
-    DECLINED, FINE, FIXED32, FIXED64, LENGTH, NUL, ODD, VARINT, WIDE, Cursor, is_utf8, is_zero, left, read_fixed32, read_fixed64,
-    read_inner, read_tag, read_varint, skip_value, text_of,
+    DECLINED, FINE, FIXED32, FIXED64, LENGTH, ODD, VARINT, Cursor, is_zero, left, read_fixed32, read_fixed64, read_inner, read_tag,
+    read_varint, skip_value,
 )
 
 cdef enum:
@@ -108,9 +108,9 @@ cdef class _Scan:
                     return None
                 found.append(scope)
             elif number == 1 and origin is None:
-                origin = _bytes(&inner)
-            elif number == 3 and url is None and _text_outcome(&inner) != DECLINED:
-                url = _checked_text(&inner)
+                origin = bytes_of(&inner)
+            elif number == 3 and url is None and text_outcome(&inner) != DECLINED:
+                url = string_of(&inner)
             else:
                 return None
         return (origin or b"", url or "", count, found) if is_scope else (origin or b"", url or "", found)
@@ -144,10 +144,10 @@ cdef class _Scan:
             outcome = ODD
         # Checked: the texts are UTF-8.
         self.severity_texts.append(self.severity_of(&record.severity_text))
-        self.names.append(_checked_text(&record.event_name))
-        self.bodies.append(_checked_text(&record.body) if record.has_text else None)
-        self.trace_ids.append(_bytes(&record.trace_id) if left(&record.trace_id) else None)
-        self.span_ids.append(_bytes(&record.span_id) if left(&record.span_id) else None)
+        self.names.append(string_of(&record.event_name))
+        self.bodies.append(string_of(&record.body) if record.has_text else None)
+        self.trace_ids.append(bytes_of(&record.trace_id) if left(&record.trace_id) else None)
+        self.span_ids.append(bytes_of(&record.span_id) if left(&record.span_id) else None)
         self.flags.append(record.flags)
         self.dropped.append(record.dropped)
         self.originals.append(None)
@@ -156,7 +156,7 @@ cdef class _Scan:
     cdef str severity_of(self, const Cursor *text):
         """A text that is UTF-8: it is often that of the record before."""
         if self.severity_text is None or left(text) != left(&self.severity) or memcmp(text.at, self.severity.at, left(text)) != 0:
-            self.severity, self.severity_text = text[0], _checked_text(text)
+            self.severity, self.severity_text = text[0], string_of(text)
         return self.severity_text
 
     cdef int fields(self, Record *record, Attributes *attributes, Cursor message) except -1:
@@ -204,10 +204,10 @@ cdef int _field(Record *record, uint32_t number, int wire, Cursor *message, Curs
             record.span_id = inner[0]
         elif number == 3:
             record.severity_text = inner[0]
-            return _text_outcome(inner)
+            return text_outcome(inner)
         elif number == 12:
             record.event_name = inner[0]
-            return _text_outcome(inner)
+            return text_outcome(inner)
         else:
             return DECLINED
         return FINE
@@ -241,31 +241,12 @@ cdef int _body(Record *record, Cursor value) noexcept:
         # Something comes after it, which may be the value that counts. Nothing is made of the text, which is not checked.
         record.has_text = False
         return ODD
-    return _text_outcome(&record.body)
+    return text_outcome(&record.body)
 
 
 cdef inline bint _is_id(const Cursor *raw, size_t size) noexcept:
     """Whether it is an id that means something, or none."""
     return left(raw) == 0 or (left(raw) == size and not is_zero(raw))
-
-
-cdef inline int _text_outcome(const Cursor *text) noexcept:
-    """DECLINED for a text that is not UTF-8, ODD for one with NUL."""
-    cdef int found = text_of(text)
-    if found & WIDE and not is_utf8(text):
-        return DECLINED
-    return ODD if found & NUL else FINE
-
-
-cdef inline bytes _bytes(const Cursor *data):
-    return PyBytes_FromStringAndSize(<const char *>data.at, <Py_ssize_t>left(data))
-
-
-cdef inline str _checked_text(const Cursor *text):
-    """A text that is known to be UTF-8."""
-    if text.at == text.end:
-        return ""
-    return PyUnicode_DecodeUTF8(<const char *>text.at, <Py_ssize_t>left(text), NULL)
 
 
 def scan(bytes body not None, tuple columns not None):

@@ -9,18 +9,17 @@ and for whatever is ODD, the official message is asked for, which checks the par
 import sys
 from functools import partial
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_GetItem
 from cpython.ref cimport PyObject
-from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcmp
 
 from tidegauge._buffer cimport Buffer, buffer_close, buffer_open
 from tidegauge.otlp._exemplars cimport exemplars_of
-from tidegauge.otlp._points cimport (
-    EXPONENTIAL, GAUGE, HAS_MAX, HAS_MIN, HAS_SUM, HISTOGRAM, SUM, SUMMARY, Point, attributes_of, fixed_counts, quantiles_of, varint_counts,
-)
+from tidegauge.otlp._objects cimport bytes_of, string_of
+from tidegauge.otlp._point_lists cimport attributes_of, fixed_counts, quantiles_of, varint_counts
+from tidegauge.otlp._points cimport EXPONENTIAL, GAUGE, HAS_MAX, HAS_MIN, HAS_SUM, HISTOGRAM, SUM, SUMMARY, Point
 from tidegauge.otlp._structure cimport Around, Metric, Structure, clear_structure, free_structure, scan_structure
 from tidegauge.otlp._wire cimport FINE, ODD, Cursor, left
 
@@ -43,15 +42,6 @@ cdef tuple NOT_EXPONENTIAL = (None,) * 6
 cdef Py_ssize_t NAME_LENGTH = METRIC_NAME_LENGTH, UNITS_LENGTH = UNIT_LENGTH
 cdef int64_t A_NUMBER = NUMBER_BYTES, A_HISTOGRAM = HISTOGRAM_BYTES, A_SUMMARY = SUMMARY_BYTES
 cdef int64_t A_COUNT = COUNT_BYTES, A_QUANTILE = QUANTILE_BYTES, A_SERIES = SERIES_BYTES, AN_EXEMPLAR = EXEMPLAR_BYTES
-
-
-cdef inline str _text(const Cursor *text):
-    """Raises UnicodeDecodeError."""
-    return PyUnicode_DecodeUTF8(<const char *>text.at, <Py_ssize_t>left(text), NULL) if text.at != text.end else ""
-
-
-cdef inline bytes _bytes(const Cursor *inner):
-    return PyBytes_FromStringAndSize(<const char *>inner.at, <Py_ssize_t>left(inner)) if inner.at != inner.end else b""
 
 
 cdef class MetricReader:
@@ -148,8 +138,8 @@ cdef class MetricReader:
         cdef Metric *metric
         for number in range(self.part.metrics.count):
             metric = <Metric *>self.part.metrics.items + number
-            name, unit = _text(&metric.name), _text(&metric.unit)
-            self.texts.append((name, unit, _text(&metric.description)))
+            name, unit = string_of(&metric.name), string_of(&metric.unit)
+            self.texts.append((name, unit, string_of(&metric.description)))
             # Without points a metric is nothing, unless it is of a type that is not known.
             metric.is_odd = not metric.kind or metric.points and not _is_named(name, unit)
             # What describes a metric is checked with the message alone.
@@ -180,9 +170,9 @@ cdef class MetricReader:
                 continue
             if known is None or (metric.kind == HISTOGRAM and not _are_equal(&bounds, &point.bounds)):
                 bounds = point.bounds
-                context = self._context(metric, number, _bytes(&bounds) if metric.kind == HISTOGRAM else None)
+                context = self._context(metric, number, bytes_of(&bounds) if metric.kind == HISTOGRAM else None)
                 known = self.cache.known(context)
-            fields = _bytes(&point.attributes)
+            fields = bytes_of(&point.attributes)
             entry = PyDict_GetItem(known, fields)
             if entry != NULL:
                 self.found.append(<object>entry)
@@ -360,7 +350,7 @@ cdef class MetricReader:
 
 cdef tuple _sent(const Around *around):
     """A resource or scope and its schema_url. Raises UnicodeDecodeError."""
-    return _bytes(&around.message), _text(&around.url)
+    return bytes_of(&around.message), string_of(&around.url)
 
 
 cdef bint _are_known(cache, list all_sent) except -1:

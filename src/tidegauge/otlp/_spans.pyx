@@ -6,24 +6,23 @@ alone.
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.ref cimport PyObject
-from cpython.unicode cimport PyUnicode_DecodeUTF8
 
 from orjson import dumps as _dumps
 
 from tidegauge._buffer cimport Buffer, append, buffer_close, buffer_open, taken
 from tidegauge.otlp._json cimport Attributes, attributes_add, attributes_begin, attributes_end
+from tidegauge.otlp._objects cimport bytes_of, string_of, text_outcome
 from tidegauge.otlp._span_lists cimport write_event, write_link
 from tidegauge.otlp._wire cimport (
-    DECLINED, FINE, FIXED32, FIXED64, LENGTH, NUL, ODD, VARINT, WIDE, Cursor, is_utf8, is_zero, left, read_fixed32, read_fixed64,
-    read_inner, read_tag, read_varint, skip_value, text_of,
+    DECLINED, FINE, FIXED32, FIXED64, LENGTH, ODD, VARINT, Cursor, is_zero, left, read_fixed32, read_fixed64, read_inner, read_tag,
+    read_varint, skip_value,
 )
 
 cdef enum:
     INT16_MAX = 32767
     NAMES = 64  # How many names are remembered while one part is read; a power of two.
-
 
 
 cdef struct Name:
@@ -118,11 +117,9 @@ cdef class _Scan:
                     return None
                 scopes.append(scope)
             elif number == 1 and resource is None:
-                resource = _bytes(&inner)
-            elif number == 3 and url is None:
-                url = _text(&inner)
-                if url is None:
-                    return None
+                resource = bytes_of(&inner)
+            elif number == 3 and url is None and text_outcome(&inner) != DECLINED:
+                url = string_of(&inner)
             else:
                 return None
         return resource or b"", url or "", scopes
@@ -153,11 +150,9 @@ cdef class _Scan:
                     odd.append((count, inner.at - self.base, inner.end - self.base))
                 count += 1
             elif number == 1 and scope is None:
-                scope = _bytes(&inner)
-            elif number == 3 and url is None:
-                url = _text(&inner)
-                if url is None:
-                    return None
+                scope = bytes_of(&inner)
+            elif number == 3 and url is None and text_outcome(&inner) != DECLINED:
+                url = string_of(&inner)
             else:
                 return None
         return scope or b"", url or "", count, odd
@@ -183,8 +178,8 @@ cdef class _Scan:
         self.attributes.append(found)
         # Checked: the texts are UTF-8.
         self.names_column.append(self.name(&span.name))
-        self.messages.append(_checked_text(&span.message))
-        self.states.append(_checked_text(&span.trace_state))
+        self.messages.append(string_of(&span.message))
+        self.states.append(string_of(&span.trace_state))
         self.ids(&span)
         self.start_times.append(span.start)
         self.end_times.append(span.end)
@@ -211,10 +206,10 @@ cdef class _Scan:
         # Spans of a trace often stand together.
         if self.trace_at == NULL or memcmp(self.trace_at, span.trace_id.at, 16) != 0:
             self.trace_at = span.trace_id.at
-            self.trace_id = _bytes(&span.trace_id)
+            self.trace_id = bytes_of(&span.trace_id)
         self.trace_ids.append(self.trace_id)
-        self.span_ids.append(_bytes(&span.span_id))
-        self.parents.append(_bytes(&span.parent) if span.parent.at != span.parent.end else None)
+        self.span_ids.append(bytes_of(&span.span_id))
+        self.parents.append(bytes_of(&span.parent) if span.parent.at != span.parent.end else None)
         return 0
 
     cdef str name(self, const Cursor *text):
@@ -233,7 +228,7 @@ cdef class _Scan:
         cdef Name *known = &self.names[seed & (NAMES - 1)]
         if known.text != NULL and known.size == size and memcmp(known.at, text.at, size) == 0:
             return <str>known.text
-        cdef str found = _checked_text(text)
+        cdef str found = string_of(text)
         known.at, known.size, known.text = text.at, size, <PyObject *>found
         return found
 
@@ -289,10 +284,10 @@ cdef int _field(Span *span, uint32_t number, int wire, Cursor *message, Cursor *
             span.parent = inner[0]
         elif number == 5:
             span.name = inner[0]
-            return _text_outcome(inner)
+            return text_outcome(inner)
         elif number == 3:
             span.trace_state = inner[0]
-            return _text_outcome(inner)
+            return text_outcome(inner)
         elif number == 15:
             return _status(span, inner[0])
         else:
@@ -337,7 +332,7 @@ cdef int _status(Span *span, Cursor status) noexcept:
             has_message = True
             if not read_inner(&status, &span.message):
                 return DECLINED
-            outcome |= _text_outcome(&span.message)
+            outcome |= text_outcome(&span.message)
         elif number == 3 and wire == VARINT and not has_code:
             has_code = True
             if not read_varint(&status, &span.code):
@@ -361,31 +356,6 @@ cdef bint _is_valid(const Span *span) noexcept:
         and not is_zero(&span.trace_id)
         and not is_zero(&span.span_id)
     )
-
-
-cdef inline int _text_outcome(const Cursor *text) noexcept:
-    """DECLINED for a text that is not UTF-8, ODD for one with NUL."""
-    cdef int found = text_of(text)
-    if found & WIDE and not is_utf8(text):
-        return DECLINED
-    return ODD if found & NUL else FINE
-
-
-cdef inline bytes _bytes(const Cursor *data):
-    return PyBytes_FromStringAndSize(<const char *>data.at, <Py_ssize_t>left(data))
-
-
-cdef inline str _checked_text(const Cursor *text):
-    """A text that is known to be UTF-8."""
-    if text.at == text.end:
-        return ""
-    return PyUnicode_DecodeUTF8(<const char *>text.at, <Py_ssize_t>left(text), NULL)
-
-
-cdef inline str _text(const Cursor *text):
-    """A text, or None where it is not UTF-8."""
-    cdef int found = text_of(text)
-    return None if found & WIDE and not is_utf8(text) else _checked_text(text)
 
 
 def scan(bytes body not None, tuple columns not None):
