@@ -10,6 +10,7 @@ import os
 import platform
 import shutil
 import sys
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,7 @@ class CompiledPart(BuildHookInterface[Any]):
         try:
             built = build(root)
         except (Exception, SystemExit) as error:
-            reason = str(error).strip().partition("\n")[0] or type(error).__name__
-            self.app.display_warning(f"tidegauge: no compiled part ({reason}): everything runs on Python, only slower")
+            self.app.display_warning(f"tidegauge: no compiled part ({_reason(error)}): everything runs on Python, only slower")
             return
         if is_editable:
             for place, module in built.items():
@@ -96,9 +96,18 @@ def build(root: Path, sources: str = "*.pyx") -> dict[str, Path]:
     return {path.relative_to(folder / "modules").as_posix(): path for path in modules}
 
 
+def _reason(error: BaseException) -> str:
+    """Why nothing was compiled, in a few words. What a compiler cannot do is said by its command line, which tells nobody anything."""
+    compiler = os.environ.get("CC") or sysconfig.get_config_var("CC") or ""
+    if compiler and shutil.which(compiler.split()[0]) is None:
+        return f"there is no C compiler: {compiler.split()[0]} was not found"
+    if not Path(sysconfig.get_path("include"), "Python.h").exists():
+        return "Python's headers are missing: Debian and Ubuntu have them in python3-dev, Fedora in python3-devel"
+    reason = str(error).strip().partition("\n")[0] or type(error).__name__
+    return "the C compiler failed, which said why" if reason.startswith("Command ") else reason
+
+
 def _modules_in(folder: Path) -> list[Path]:
     """Compiled modules of this Python."""
-    import sysconfig
-
     suffix = sysconfig.get_config_var("EXT_SUFFIX")
     return sorted(folder.rglob(f"*{suffix}"))

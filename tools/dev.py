@@ -12,6 +12,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -163,9 +164,10 @@ def set_up(lock_name: str) -> None:
 
 
 def build_sources() -> bytes:
-    """What the installation of the clone itself is made from; and whether there is a compiler, so that one that comes later is noticed."""
+    """What the clone is installed from; and whether there are a compiler and headers, so that those that come later are noticed."""
     paths = [ROOT / "pyproject.toml", ROOT / "hatch_build.py", *sorted(path for kind in ("pyx", "pxd") for path in SRC.rglob(f"*.{kind}"))]
-    switches = [shutil.which("cc") or shutil.which("gcc") or "", os.environ.get("TIDEGAUGE_BUILD_COMPILED", "")]
+    headers = str(Path(sysconfig.get_path("include"), "Python.h").exists())
+    switches = [shutil.which("cc") or shutil.which("gcc") or "", headers, os.environ.get("TIDEGAUGE_BUILD_COMPILED", "")]
     return b"".join([path.read_bytes() for path in paths]) + "\n".join(switches).encode()
 
 

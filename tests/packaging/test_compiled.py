@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -39,7 +40,7 @@ def test_every_source_is_named_and_has_its_types() -> None:
     [
         ({"TIDEGAUGE_BUILD_COMPILED": "0"}, "no compiled part, as TIDEGAUGE_BUILD_COMPILED=0 says"),
         # A compiler that is not there, and one that refuses everything.
-        ({"CC": "/nowhere/cc"}, "no compiled part ("),
+        ({"CC": "/nowhere/cc"}, "no compiled part (there is no C compiler: /nowhere/cc was not found)"),
         ({"TIDEGAUGE_BUILD_FLAGS": "-no-such-flag"}, "no compiled part ("),
     ],
 )
@@ -58,6 +59,18 @@ def test_a_wheel_without_it_is_pure_python(settings: dict[str, str], said: str, 
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     assert wheel.name.endswith("-py3-none-any.whl")
     assert [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith((".so", ".pyx", ".c"))] == []
+
+
+def test_without_headers_it_is_said_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = importlib.util.spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
+    assert spec is not None
+    assert spec.loader is not None
+    hook = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(hook)
+    monkeypatch.setenv("CC", sys.executable)
+    monkeypatch.setattr(sysconfig, "get_path", lambda _: "/nowhere")
+    said = hook._reason(RuntimeError("Command '['cc', '-c', 'x.c']' returned non-zero exit status 1."))
+    assert said.startswith("Python's headers are missing: ")
 
 
 def test_a_module_that_cannot_be_loaded_is_told_with_its_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
