@@ -321,6 +321,22 @@ async def test_ten_thousand_keys_and_conflicting_types(stores: Stores) -> None:
     assert await found_in(stores, time, attributes=(AttributeFilter("c"),)) == expected[1:]
 
 
+async def test_resources_are_told_apart_by_type_and_answered_once(stores: Stores) -> None:
+    time = hour(9)
+    values = (1, 1.0, True, "1")
+    requests = [
+        request([record(time.start_ns + 4 * turn + place, "whose")], {"service.name": "alike", "n": value})
+        for turn in range(2)
+        for place, value in enumerate(values)
+    ]
+    await stores.commit(*requests)
+    page = await stores.logs.find_logs(stores.tenant_id, LogFilter(time=time), 10, None, Order.OLDEST_FIRST)
+    found = [row.resource for row in page.rows]
+    assert [repr(each.attributes["n"]) for each in found] == [repr(value) for value in values] * 2
+    assert len({id(each) for each in found}) == len(values)
+    assert len({id(row.scope) for row in page.rows}) == 1
+
+
 async def test_values_of_a_megabyte_come_back_whole(stores: Stores) -> None:
     time = hour(6)
     long = "é" * 4095 + "x" * 1_000_000

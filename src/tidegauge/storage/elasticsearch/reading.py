@@ -14,11 +14,14 @@ _FROM_TIME = 0
 
 
 class Reader:
-    """Reads the documents of one answer. Equal resources and scopes of neighbours become one object, which is restored once."""
+    """Reads the documents of one answer. Equal resources and scopes become one object, which is restored and answered once.
+
+    They are compared by their JSON text: as Python's objects 1, 1.0 and true were equal.
+    """
 
     def __init__(self) -> None:
-        self._resource: tuple[Any, StoredResource] | None = None
-        self._scope: tuple[Any, StoredScope] | None = None
+        self._resources: dict[bytes, StoredResource] = {}
+        self._scopes: dict[bytes, StoredScope] = {}
 
     def log(self, source: Mapping[str, Any]) -> StoredLog:
         """A record."""
@@ -47,25 +50,26 @@ class Reader:
 
     def _resource_of(self, source: Mapping[str, Any], exact: Mapping[str, str]) -> StoredResource:
         found = source.get("resource", {})
-        key = (found, source.get("service"), exact.get("resource"), exact.get("resource_attributes"))
-        if self._resource is None or self._resource[0] != key:
+        key = orjson.dumps((found, source.get("service"), exact.get("resource"), exact.get("resource_attributes")))
+        stored = self._resources.get(key)
+        if stored is None:
             original = exact.get("resource")
-            stored = StoredResource(
+            stored = self._resources[key] = StoredResource(
                 application=_application(source.get("service", {})),
                 schema_url=found.get("schema_url", ""),
                 attributes=_attributes(found, exact, "resource_attributes"),
                 dropped_attributes_count=found.get("dropped_attributes_count", 0),
                 original=None if original is None else b64decode(original),
             )
-            self._resource = (key, stored)
-        return self._resource[1]
+        return stored
 
     def _scope_of(self, source: Mapping[str, Any], exact: Mapping[str, str]) -> StoredScope:
         found = source.get("scope", {})
-        key = (found, *(exact.get(name) for name in ("scope", "scope_attributes", "scope_name", "scope_version")))
-        if self._scope is None or self._scope[0] != key:
+        key = orjson.dumps((found, *(exact.get(name) for name in ("scope", "scope_attributes", "scope_name", "scope_version"))))
+        stored = self._scopes.get(key)
+        if stored is None:
             original = exact.get("scope")
-            stored = StoredScope(
+            stored = self._scopes[key] = StoredScope(
                 name=exact.get("scope_name") or found.get("name", ""),
                 version=exact.get("scope_version") or found.get("version", ""),
                 schema_url=found.get("schema_url", ""),
@@ -73,8 +77,7 @@ class Reader:
                 dropped_attributes_count=found.get("dropped_attributes_count", 0),
                 original=None if original is None else b64decode(original),
             )
-            self._scope = (key, stored)
-        return self._scope[1]
+        return stored
 
 
 def _attributes(holder: Mapping[str, Any], exact: Mapping[str, str], name: str) -> Any:
