@@ -325,7 +325,7 @@ async def test_resources_are_told_apart_by_type_and_answered_once(stores: Stores
     time = hour(9)
     values = (1, 1.0, True, "1")
     requests = [
-        request([record(time.start_ns + 4 * turn + place, "whose")], {"service.name": "alike", "n": value})
+        request([record(time.start_ns + 4 * turn + place, "whose" + turn * "y" * 3000)], {"service.name": "alike", "n": value})
         for turn in range(2)
         for place, value in enumerate(values)
     ]

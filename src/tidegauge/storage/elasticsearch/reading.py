@@ -50,33 +50,28 @@ class Reader:
 
     def _resource_of(self, source: Mapping[str, Any], exact: Mapping[str, str]) -> StoredResource:
         found = source.get("resource", {})
-        key = orjson.dumps((found, source.get("service"), exact.get("resource"), exact.get("resource_attributes")))
+        attributes = _attributes(found, exact, "resource_attributes")
+        schema_url, dropped = found.get("schema_url", ""), found.get("dropped_attributes_count", 0)
+        service, original = source.get("service", {}), exact.get("resource")
+        key = orjson.dumps((attributes, schema_url, dropped, service, original))
         stored = self._resources.get(key)
         if stored is None:
-            original = exact.get("resource")
-            stored = self._resources[key] = StoredResource(
-                application=_application(source.get("service", {})),
-                schema_url=found.get("schema_url", ""),
-                attributes=_attributes(found, exact, "resource_attributes"),
-                dropped_attributes_count=found.get("dropped_attributes_count", 0),
-                original=None if original is None else b64decode(original),
-            )
+            decoded = None if original is None else b64decode(original)
+            stored = self._resources[key] = StoredResource(_application(service), schema_url, attributes, dropped, decoded)
         return stored
 
     def _scope_of(self, source: Mapping[str, Any], exact: Mapping[str, str]) -> StoredScope:
         found = source.get("scope", {})
-        key = orjson.dumps((found, *(exact.get(name) for name in ("scope", "scope_attributes", "scope_name", "scope_version"))))
+        name = exact.get("scope_name") or found.get("name", "")
+        version = exact.get("scope_version") or found.get("version", "")
+        attributes = _attributes(found, exact, "scope_attributes")
+        schema_url, dropped = found.get("schema_url", ""), found.get("dropped_attributes_count", 0)
+        original = exact.get("scope")
+        key = orjson.dumps((name, version, attributes, schema_url, dropped, original))
         stored = self._scopes.get(key)
         if stored is None:
-            original = exact.get("scope")
-            stored = self._scopes[key] = StoredScope(
-                name=exact.get("scope_name") or found.get("name", ""),
-                version=exact.get("scope_version") or found.get("version", ""),
-                schema_url=found.get("schema_url", ""),
-                attributes=_attributes(found, exact, "scope_attributes"),
-                dropped_attributes_count=found.get("dropped_attributes_count", 0),
-                original=None if original is None else b64decode(original),
-            )
+            decoded = None if original is None else b64decode(original)
+            stored = self._scopes[key] = StoredScope(name, version, schema_url, attributes, dropped, decoded)
         return stored
 
 
