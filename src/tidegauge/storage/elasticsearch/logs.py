@@ -177,7 +177,9 @@ class ElasticsearchLogStore:
 def _parsed(log_id: str) -> tuple[str, int]:
     found = _LOG_ID.fullmatch(log_id)
     if found is None or int(found[2]) >= 1 << 31:
-        raise InvalidArgument(f"{log_id[:100]!r} is no log record's id", hint="expected 32 hex digits, - and a number", parameter="log_id")
+        raise InvalidArgument(
+            f"log_id={log_id[:100]!r} is not the id of a record", hint="32 hexadecimal digits, a dash and a number", parameter="log_id"
+        )
     return found[1], int(found[2])
 
 

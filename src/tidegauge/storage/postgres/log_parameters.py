@@ -37,7 +37,7 @@ class LogKey:
         match = _LOG_ID.fullmatch(log_id)
         if match is None or int(match[2]) > _MAX_ORDINAL:
             raise InvalidArgument(
-                f"log_id={log_id!r} is not the id of a record", hint="32 hexadecimal digits, a dash and a number", parameter="log_id"
+                f"log_id={log_id[:100]!r} is not the id of a record", hint="32 hexadecimal digits, a dash and a number", parameter="log_id"
             )
         return cls(UUID(match[1]), int(match[2]))
 
