@@ -19,11 +19,15 @@ NOW = 1_790_000_000_000_000_000
 
 
 class MemoryStore:
-    """Keeps requests in a list; raises ``failure`` where there is one, and waits while ``gate`` is not set."""
+    """Keeps requests in a list; raises ``failure`` where there is one, and waits while ``gate`` is not set.
+
+    ``refuses`` are ordinals of log records that it refuses.
+    """
 
     def __init__(self) -> None:
         self.requests: list[IngestRequest] = []
         self.failure: Exception | None = None
+        self.refuses: tuple[int, ...] = ()
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -32,8 +36,13 @@ class MemoryStore:
         if self.failure is not None:
             raise self.failure
         self.requests += requests
+        refused = tuple([(ordinal, "refused_by_database", "too deep") for ordinal in self.refuses])
         return [
-            IngestOutcome(sum(each.items for each in request.batch.rejections), "; ".join(each.reason for each in request.batch.rejections))
+            IngestOutcome(
+                sum(each.items for each in request.batch.rejections) + len(refused),
+                "; ".join([*(each.reason for each in request.batch.rejections), *(reason for _, reason, _ in refused)]),
+                refused=refused,
+            )
             for request in requests
         ]
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 import secrets
 import time
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import orjson
 
@@ -38,8 +38,8 @@ _RECORDS_A_SECOND = 20_000
 class AnnouncedStore:
     """An :class:`~tidegauge.storage.interface.IngestStore` that tells of the logs which another has stored.
 
-    While nobody listens it costs a question a request; nothing is encoded. A request that was stored earlier is not told of again. Records
-    that the store itself refused are told of all the same.
+    While nobody listens it costs a question a request; nothing is encoded. A request that was stored earlier is not told of again, nor
+    are records that the store refused.
     """
 
     def __init__(self, store: IngestStore, channel: Channel, clock: Callable[[], float] = time.monotonic) -> None:
@@ -56,13 +56,14 @@ class AnnouncedStore:
         outcomes = await self._store.commit(requests)
         for request, outcome in zip(requests, outcomes, strict=True):
             if isinstance(request.batch, LogBatch) and not outcome.repeated and self._channel.has_listeners(request.tenant_id, STORED_LOGS):
-                self._announce(request, request.batch)
+                self._announce(request, request.batch, {ordinal for ordinal, _, _ in outcome.refused})
         return outcomes
 
-    def _announce(self, request: IngestRequest, batch: LogBatch) -> None:
-        for rows in _parts(batch):
+    def _announce(self, request: IngestRequest, batch: LogBatch, refused: Collection[int]) -> None:
+        for part in _parts(batch):
+            rows = [row for row in part if batch.ordinal[row] not in refused] if refused else part
             before, self._before = self._before, self._before + len(rows)
-            if self._may_send(len(rows)):
+            if rows and self._may_send(len(rows)):
                 message = {"sender": self._sender, "before": before} | _content(request, batch, rows)
                 self._channel.publish(request.tenant_id, STORED_LOGS, orjson.dumps(message))
 
@@ -88,9 +89,9 @@ def _parts(batch: LogBatch) -> Iterator[range]:
         yield range(start, len(batch))
 
 
-def _content(request: IngestRequest, batch: LogBatch, rows: range) -> dict[str, object]:
-    resources = {index: place for place, index in enumerate(dict.fromkeys(batch.resource[rows.start : rows.stop]))}
-    scopes = {index: place for place, index in enumerate(dict.fromkeys(batch.scope[rows.start : rows.stop]))}
+def _content(request: IngestRequest, batch: LogBatch, rows: Sequence[int]) -> dict[str, object]:
+    resources = {index: place for place, index in enumerate(dict.fromkeys(batch.resource[row] for row in rows))}
+    scopes = {index: place for place, index in enumerate(dict.fromkeys(batch.scope[row] for row in rows))}
     return {
         "digest": request.digest.hex,
         "received": request.received_at_unix_nano,

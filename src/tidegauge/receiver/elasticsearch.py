@@ -139,7 +139,7 @@ def _health(*, ready: bool) -> dict[str, Any]:
 def _result(actions: list[Action], stored: Stored, took: int) -> dict[str, Any]:
     """The answer to a bulk request; each item's, in order."""
     faults = {fault.place: fault for fault in stored.faults}
-    # Of items that only the store can name it is not known which they are: then none is said to be stored that may not be.
+    # Of a resend it may not be known which items were refused: then none is said to be stored that may not be.
     items = [
         {action.name: _item(action, f"{stored.digest.hex}-{place}", faults.get(place), stored)} for place, action in enumerate(actions)
     ]

@@ -41,7 +41,7 @@ class Stored:
         digest: the request's.
         items: how many it had.
         faults: those that are not stored, as far as it is known which these are.
-        outcome: what the store says; more may be rejected than there are faults.
+        outcome: what the store says; of a request that was stored earlier, more may be rejected than there are faults.
 
     """
 
@@ -52,7 +52,7 @@ class Stored:
 
     @property
     def untold(self) -> int:
-        """Items that the store has refused on its own account, so that nobody can say which these are."""
+        """Items that were refused when the request came for the first time, so that nobody can say which these were."""
         return max(self.outcome.rejected - len(self.faults), 0)
 
 
@@ -85,7 +85,7 @@ class Intake:
             ClientGone: there is nobody to answer.
 
         """
-        digest = _digest(headers.get(b"idempotency-key"))
+        digest = _digest(endpoint, headers.get(b"idempotency-key"))
         length = announced(headers.get(b"content-length"))
         with self._ingestor.admission(length, Signal.LOGS) as share:
             body = await read(receive, length, self._max_body_bytes, share.hold)
@@ -94,15 +94,17 @@ class Intake:
             reading = Reading(parse)
             received = Received(0, Signal.LOGS, endpoint, Encoding.JSON, body, reading, digest)
             outcome = await self._ingestor.ingest(received, share)
-            return Stored(digest, reading.items, reading.faults(), outcome)
+            faults = sorted([*reading.faults(), *(Fault(*refused) for refused in outcome.refused)])
+            return Stored(digest, reading.items, faults, outcome)
 
 
-def _digest(key: bytes | None) -> UUID:
+def _digest(endpoint: str, key: bytes | None) -> UUID:
+    """What a resend is known by. It is part of its records' ids as well: the same key at another endpoint is another request."""
     if key is None:
         return uuid4()
     if not 0 < len(key) <= _KEY_LENGTH:
         raise InvalidArgument(f"Idempotency-Key must have 1 to {_KEY_LENGTH} characters")
-    return UUID(bytes=blake2b(key, digest_size=16, person=b"idempotency-key").digest())
+    return UUID(bytes=blake2b(endpoint.encode() + b"\0" + key, digest_size=16, person=b"idempotency-key").digest())
 
 
 class Token:

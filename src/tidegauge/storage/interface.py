@@ -65,13 +65,20 @@ class IngestRequest:
 class IngestOutcome:
     """What became of a request: stored now, or stored earlier (``repeated``), then with the answer of that time.
 
-    ``reasons`` are (reason, items) of what was rejected now, the decoders' rejections included.
+    Attributes:
+        rejected: items that are not stored.
+        message: why, for the sender.
+        repeated: it was stored earlier.
+        reasons: (reason, items) of what was rejected now, the decoders' rejections included.
+        refused: (ordinal, reason, message) of the log records that the store itself refused now.
+
     """
 
     rejected: int
     message: str
     repeated: bool = False
     reasons: tuple[tuple[str, int], ...] = ()
+    refused: tuple[tuple[int, str, str], ...] = ()
 
 
 class IngestStore(Protocol):

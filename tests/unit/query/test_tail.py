@@ -27,12 +27,14 @@ EVERYTHING = LogFilter(ALWAYS)
 
 
 class Stored:
-    """Stores nothing and says it did; ``repeated``: that it had before."""
+    """Stores nothing and says it did; ``repeated``: that it had before; ``refused``: but for these."""
 
     repeated = False
+    refused: tuple[int, ...] = ()
 
     async def commit(self, requests: Sequence[IngestRequest]) -> Sequence[IngestOutcome]:
-        return [IngestOutcome(0, "", self.repeated) for _ in requests]
+        refused = tuple([(ordinal, "refused_by_database", "") for ordinal in self.refused])
+        return [IngestOutcome(len(refused), "", self.repeated, refused=refused) for _ in requests]
 
 
 class Counted(MemoryChannel):
@@ -85,6 +87,15 @@ async def test_nothing_is_encoded_while_nobody_follows_nor_what_was_stored_befor
     await store.commit([request([record()])])
     assert channel.messages == 1
     assert not channel.has_listeners(0, STORED_LOGS)
+
+
+async def test_what_the_store_refused_is_not_told_of() -> None:
+    channel, inner = MemoryChannel(), Stored()
+    inner.refused = (0, 2)
+    store, tail = AnnouncedStore(inner, channel), LogTail(channel, 5)
+    async with tail.follow(0, EVERYTHING) as feed:
+        await store.commit([request([record(body) for body in "abcd"])])
+        assert [each.body for each in await taken(feed, 2) if isinstance(each, LogRecord)] == ["b", "d"]
 
 
 async def test_a_record_is_told_as_it_was_sent() -> None:

@@ -157,6 +157,26 @@ async def test_bulk_says_of_each_item_what_became_of_it(ways: Ways) -> None:
     assert [row["place"] for row in ways.rows()] == [0, 5]
 
 
+async def test_what_the_store_refuses_is_told_of_these_items_alone(ways: Ways) -> None:
+    ways.store.refuses = (1,)
+    lines = ['{"create":{}}', json.dumps(DOCUMENT)] * 2 + ['{"delete":{"_id":"1"}}']
+    response = await ways.client.post(BULK, headers=LINES, content="\n".join(lines).encode())
+    results = [next(iter(item.values())) for item in response.json()["items"]]
+    assert [result["status"] for result in results] == [201, 400, 400]
+    assert results[1]["error"]["reason"] == "refused_by_database: too deep"
+
+    response = await ways.client.post(LOGS, headers=JSON, json=[DOCUMENT] * 3)
+    assert (response.status_code, response.json()["accepted"], response.json()["rejected"]) == (200, 2, 1)
+    assert response.json()["errors"] == [{"place": 1, "reason": "refused_by_database", "message": "too deep"}]
+
+
+async def test_a_key_at_another_endpoint_is_another_request(ways: Ways) -> None:
+    for path in (LOGS, BULK, PUSH):
+        headers, body = REQUESTS[path]
+        assert (await ways.client.post(path, headers=headers | {"idempotency-key": "a"}, content=body)).is_success
+    assert len({request.digest for request in ways.store.requests}) == 3
+
+
 @pytest.mark.parametrize(
     ("body", "says"),
     [

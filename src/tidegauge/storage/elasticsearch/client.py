@@ -8,12 +8,11 @@ from typing import Any
 
 import orjson
 from elastic_transport import ApiError as TransportApiError
-from elastic_transport import ConnectionTimeout, TransportError
+from elastic_transport import ConnectionTimeout, SerializationError, TransportError
 from elasticsearch import ApiError, AsyncElasticsearch, UnsupportedProductError
 from elasticsearch.serializer import OrjsonSerializer
 
 from tidegauge.config import LogsSettings
-from tidegauge.correlation import TRACEPARENT, current
 from tidegauge.errors import ConfigurationError, InvalidArgument, Overloaded, TidegaugeError, Unavailable
 from tidegauge.storage.elasticsearch.correlated import CorrelatedTransport
 
@@ -22,6 +21,8 @@ _JSON = ("application/json", "application/vnd.elasticsearch+json")
 _HINT = "is TIDEGAUGE_LOGS_ELASTICSEARCH_URL right, and does it run?"
 _CREDENTIALS = "check the user and password in TIDEGAUGE_LOGS_ELASTICSEARCH_URL, or TIDEGAUGE_LOGS_ELASTICSEARCH_API_KEY"
 _BUSY_SECONDS = 2.0
+# Told with 400 as well: an index that is closed, no room for its shards (cluster.max_shards_per_node), somebody else made it just now.
+_STATES = frozenset({"index_closed_exception", "validation_exception", "resource_already_exists_exception"})
 _BULK_HEADERS = {
     "accept": "application/vnd.elasticsearch+json; compatible-with=8",
     "content-type": "application/vnd.elasticsearch+x-ndjson; compatible-with=8",
@@ -98,28 +99,24 @@ class Client:
             raise ConfigurationError(f"Elasticsearch {text} is too old", hint="8.19 or 9.x is needed")
         return major, minor
 
-    async def bulk(self, index: str, body: bytes, answer: str) -> Mapping[str, Any]:
-        """Send the lines of a bulk request; ``answer`` names the fields of the answer that are wanted."""
+    async def bulk(self, index: str, body: bytes, answer: str, *, into_stream: bool = True) -> Mapping[str, Any]:
+        """Send the lines of a bulk request; ``answer`` names the fields of the answer that are wanted.
+
+        ``into_stream``: the index is a data stream. Where neither the stream nor its template is there, Elasticsearch would else make an
+        index of its own shape.
+        """
+        asked = {"filter_path": answer, **({"require_data_stream": "true"} if into_stream else {})}
         with failures("store"):
-            found = await self._client.perform_request(
-                "POST", f"/{index}/_bulk", params={"filter_path": answer}, headers=_BULK_HEADERS, body=body
-            )
-        return found.body  # type: ignore[no-any-return]
+            found = await self._client.perform_request("POST", f"/{index}/_bulk", params=asked, headers=_BULK_HEADERS, body=body)
+        return _object(found.body)
 
     async def search(self, index: str, **body: Any) -> Mapping[str, Any]:
         """Search; an index that is not there holds nothing."""
         with failures("search"):
-            found = await self._asked().search(
+            found = await self._client.search(
                 index=index, ignore_unavailable=True, allow_no_indices=True, allow_partial_search_results=False, **body
             )
-        return found.body  # type: ignore[no-any-return]
-
-    def _asked(self) -> AsyncElasticsearch:
-        """The client, with what tells the server on whose behalf it is asked."""
-        asking = current()
-        if asking is None:
-            return self._client
-        return self._client.options(opaque_id=asking.request_id, headers={TRACEPARENT: asking.traceparent})
+        return _object(found.body)
 
     async def close(self) -> None:
         """Close its connections."""
@@ -138,7 +135,17 @@ async def connected(settings: LogsSettings) -> AsyncIterator[Client]:
 
 class _Serializer(OrjsonSerializer):
     def loads(self, data: bytes) -> Any:
-        return orjson.loads(data)
+        try:
+            return orjson.loads(data)
+        except orjson.JSONDecodeError as error:
+            raise SerializationError(f"an answer that is no JSON: {error}", errors=(error,)) from error
+
+
+def _object(body: Any) -> Mapping[str, Any]:
+    """An answer's body; raises Unavailable where it is that of somebody in between."""
+    if not isinstance(body, dict):
+        raise Unavailable(f"what answers there is no Elasticsearch: {str(body)[:100]!r}", hint=_HINT)
+    return body
 
 
 def _with_port(node: str) -> str:
@@ -162,22 +169,32 @@ def failures(what: str) -> Iterator[None]:
     """
     try:
         yield
+    except UnsupportedProductError as error:
+        raise Unavailable("what answers there is no Elasticsearch", hint=_HINT) from error
     except (ApiError, TransportApiError) as error:
-        raise _told(error.meta.status, reason(error.body), what) from error
+        raise _told(error.meta.status, error.body, what) from error
     except ConnectionTimeout as error:
         raise Unavailable(f"Elasticsearch did not {what} in time", hint=_HINT) from error
     except TransportError as error:
         raise Unavailable(f"Elasticsearch does not answer: {error.message}", hint=_HINT) from error
 
 
-def _told(status: int, told: str, what: str) -> TidegaugeError:
+def _told(status: int, body: Any, what: str) -> TidegaugeError:
+    told = reason(body)
     if status in (401, 403):
         return Unavailable(f"Elasticsearch does not let us {what}: {told}", hint=_CREDENTIALS, retry_after_seconds=10)
     if status == 429:
         return Overloaded(f"Elasticsearch is too busy to {what}: {told}", retry_after_seconds=_BUSY_SECONDS)
-    if status >= 500 or status == 404:
-        return Unavailable(f"Elasticsearch cannot {what}: {told}")
-    return InvalidArgument(f"Elasticsearch cannot {what}: {told}")
+    # Anything else that is not its own 400, a proxy's page for example, says nothing about what was sent.
+    if status == 413 or (status == 400 and isinstance(body, dict) and not is_the_servers(body)):
+        return InvalidArgument(f"Elasticsearch cannot {what}: {told}")
+    return Unavailable(f"Elasticsearch cannot {what}: {told}")
+
+
+def is_the_servers(body: Any) -> bool:
+    """Whether an error that says 400 is about the server's state, which may change, and not about what was sent."""
+    error = body.get("error") if isinstance(body, dict) else None
+    return isinstance(error, dict) and error.get("type") in _STATES
 
 
 def reason(body: Any) -> str:

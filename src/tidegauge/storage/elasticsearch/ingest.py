@@ -13,7 +13,7 @@ from typing import Any
 from tidegauge.errors import Overloaded, RequestError, Unavailable
 from tidegauge.model.batch import LogBatch, Rejection
 from tidegauge.storage.elasticsearch import RejectionSink, documents
-from tidegauge.storage.elasticsearch.client import Client, reason
+from tidegauge.storage.elasticsearch.client import Client, is_the_servers, reason
 from tidegauge.storage.elasticsearch.documents import Stream
 from tidegauge.storage.elasticsearch.repeats import Repeats
 from tidegauge.storage.interface import IngestOutcome, IngestRequest
@@ -23,7 +23,8 @@ BULK_BYTES = 4 << 20
 BULK_DOCUMENTS = 2_000
 # Answers are read at this size; of what is taken nothing is said but where it went.
 _ANSWER = "errors,items.*.status,items.*._index,items.*.error"
-_CREATED, _CONFLICT, _REFUSED = 201, 409, 400
+_CREATED, _CONFLICT = 201, 409
+_REFUSED = (400, 413)
 _BUSY = (429, 503)
 _ATTEMPTS = 3
 _PAUSE_SECONDS = 0.25
@@ -188,7 +189,7 @@ class ElasticsearchIngestStore:
                     stored[owner[0]].conflicts += 1
                 case status if status in _BUSY:
                     busy.append(place)
-                case status if status == _REFUSED or status == 413:
+                case status if status in _REFUSED and not is_the_servers(item):
                     refused.append((owner, reason(item)))
                 case _:
                     raise Unavailable(f"Elasticsearch cannot store: {reason(item)}")
@@ -205,7 +206,13 @@ class ElasticsearchIngestStore:
             self._rejections.note([replace(request, batch=LogBatch(rejections=rejections))])
         counted = [rejection for rejection in rejections if rejection.refuses_items]
         message = "; ".join(f"{each.items} × {each.reason}: {each.message}" if each.items else each.message for each in counted)
-        return IngestOutcome(sum(each.items for each in counted), message[:4000], repeated=repeated)
+        return IngestOutcome(
+            sum(each.items for each in counted),
+            message[:4000],
+            repeated=repeated,
+            reasons=() if repeated else tuple([(each.reason, each.items) for each in rejections]),
+            refused=tuple([(batch.ordinal[row], REFUSED, said) for row, said in stored.refused]),
+        )
 
 
 def _ordinal(request: IngestRequest, row: int) -> int:

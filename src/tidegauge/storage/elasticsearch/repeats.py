@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from tidegauge.errors import Unavailable
 from tidegauge.storage.elasticsearch.client import Client, failures
 
 _PAGE = 10_000
@@ -99,4 +100,6 @@ class Repeats:
     async def _delete(self, index: str, ids: list[str]) -> None:
         for start in range(0, len(ids), _PAGE):
             lines = [orjson.dumps({"delete": {"_id": each}}) + b"\n" for each in ids[start : start + _PAGE]]
-            await self._client.bulk(index, b"".join(lines), _DELETED)
+            answer = await self._client.bulk(index, b"".join(lines), _DELETED, into_stream=False)
+            if answer.get("errors"):
+                raise Unavailable("Elasticsearch cannot remove what stands twice")

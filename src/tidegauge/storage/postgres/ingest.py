@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -20,7 +21,7 @@ from tidegauge.storage.interface import IngestOutcome, IngestRequest
 from tidegauge.storage.postgres import copy
 from tidegauge.storage.postgres.database import Database
 from tidegauge.storage.postgres.intern import Dictionaries, Interned, StaleIds
-from tidegauge.storage.postgres.isolation import Isolation
+from tidegauge.storage.postgres.isolation import REFUSED, Isolation
 from tidegauge.storage.postgres.rejections import RejectionRecorder
 from tidegauge.storage.postgres.segments import dense
 
@@ -86,7 +87,9 @@ class PostgresIngestStore:
                 raise
             if len(requests) > 1:
                 raise NotAsAGroup("the database refuses one of the requests") from error
-        return await self._commit([await self._isolation.without_refused(requests[0])])
+        kept = await self._isolation.without_refused(requests[0])
+        (outcome,) = await self._commit([kept])
+        return [outcome if outcome.repeated else replace(outcome, refused=_refused(requests[0], kept))]
 
     async def _refusal(self, request: IngestRequest) -> str | None:
         """Why the database refuses the request's rows; None if it takes them. Nothing is stored but dictionary entries."""
@@ -164,6 +167,14 @@ def _outcome(request: IngestRequest) -> IngestOutcome:
     reasons = "; ".join(f"{each.items} × {each.reason}: {each.message}" if each.items else each.message for each in rejections)
     counted = tuple((rejection.reason, rejection.items) for rejection in request.batch.rejections)
     return IngestOutcome(sum(rejection.items for rejection in rejections), reasons[:4000], reasons=counted)
+
+
+def _refused(request: IngestRequest, kept: IngestRequest) -> tuple[tuple[int, str, str], ...]:
+    """Of log records: which of them are not in what was kept. Why is said of all that were refused, not of each."""
+    if not isinstance(request.batch, LogBatch) or not isinstance(kept.batch, LogBatch):
+        return ()
+    said = "; ".join(dict.fromkeys(each.message for each in kept.batch.rejections if each.reason == REFUSED))[:1000]
+    return tuple([(ordinal, REFUSED, said) for ordinal in sorted(set(request.batch.ordinal) - set(kept.batch.ordinal))])
 
 
 def _entries(requests: Sequence[tuple[IngestRequest, IngestOutcome]], window: timedelta) -> Mapping[str, object]:

@@ -17,8 +17,8 @@ from tidegauge.storage.postgres.guards import Refusal, refusals
 _TRIALS = 512
 _MOST_KNOWN = 64
 _LENGTH = 1000
-_REFUSED = "refused_by_database"
-_EXEMPLAR_REFUSED = f"exemplar_{_REFUSED}"
+REFUSED = "refused_by_database"
+_EXEMPLAR_REFUSED = f"exemplar_{REFUSED}"
 
 Trial = Callable[[IngestRequest], Awaitable[str | None]]
 """Why the database refuses a request's rows; None where it takes them."""
@@ -85,4 +85,4 @@ def _key(request: IngestRequest, count: int) -> Hashable:
 
 
 def _refused(batch: Batch, row: Row, message: str) -> Refusal:
-    return Refusal(_EXEMPLAR_REFUSED if row[0] == "exemplars" else _REFUSED, message, resource_of(batch, row).service_name)
+    return Refusal(_EXEMPLAR_REFUSED if row[0] == "exemplars" else REFUSED, message, resource_of(batch, row).service_name)

@@ -119,6 +119,8 @@ async def test_what_is_refused_with_care_as_well_is_rejected_and_noted() -> None
     (rejection,) = written.batch.rejections
     assert (rejection.reason, rejection.items, rejection.service) == ("refused_by_log_store", 1, "shop")
     assert not len(written.batch)
+    assert outcome.reasons == (("refused_by_log_store", 1),)
+    assert outcome.refused == ((1, "refused_by_log_store", "failed to parse: too deep"),)
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -142,8 +144,12 @@ async def test_no_room_for_long_is_backpressure() -> None:
     assert raised.value.retry_after_seconds > 0
 
 
-async def test_any_other_failure_is_not_acknowledged() -> None:
-    made, _, _ = store(lambda *_: {"status": 500, "error": {"reason": "disk broke"}})
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(500, "exception"), (404, "index_not_found_exception"), (400, "index_closed_exception"), (400, "validation_exception")],
+)
+async def test_any_other_failure_is_not_acknowledged(status: int, kind: str) -> None:
+    made, _, _ = store(lambda *_: {"status": status, "error": {"type": kind, "reason": "disk broke"}})
     with pytest.raises(Unavailable, match="disk broke"):
         await made.commit([some()])
 
