@@ -179,6 +179,9 @@ def _oldest_ns(batch: Batch, otherwise: int) -> int:
     """When the oldest item was; of spans, of which nothing is kept, and of records without a time ``otherwise``."""
     match batch:
         case LogBatch():
+            # Nearly always every record has its time: one pass in C tells.
+            if lowest := min(batch.time_unix_nano, default=0):
+                return lowest
             times = [time or observed for time, observed in zip(batch.time_unix_nano, batch.observed_time_unix_nano, strict=True)]
             return min(filter(None, times), default=otherwise)
         case MetricBatch():

@@ -109,7 +109,7 @@ class Question(Generic[Row]):
 
 @dataclass(slots=True)
 class _Computation:
-    """A block that somebody reads; the result is None where that failed."""
+    """A block that somebody reads; the result is None where that failed, and cancelled where nobody is left who reads."""
 
     started_ns: int
     result: asyncio.Future[Sequence[Any] | None]
@@ -189,9 +189,14 @@ class QueryCache:
         parts = list(kept.values())
         covered = [block for key, block in keys.items() if key not in own]
         parts += await self._computed(tenant_id, question, own, _gaps(question.time, covered), late_ns)
+        if others:
+            await asyncio.wait([computation.result for computation in others.values()])
+        if any(computation.result.cancelled() for computation in others.values()):
+            # Its client went away: the first of those who wait reads it, for all of them.
+            return await self.rows(tenant_id, question)
         for key, computation in others.items():
-            rows = await asyncio.shield(computation.result)
-            # Whoever was to read it could not: then it is read here.
+            rows = computation.result.result()
+            # Where it failed each reads by itself: the other may have asked for far more.
             parts.append(await question.read(keys[key]) if rows is None else rows)
         return parts[0] if len(parts) == 1 else sorted(chain.from_iterable(parts), key=question.order)
 
@@ -261,6 +266,10 @@ class QueryCache:
                 computations[key].result.set_result(rows)
             await self._keep(tenant_id, question, blocks, started_ns, late_ns)
             return parts
+        except asyncio.CancelledError:
+            for computation in computations.values():
+                computation.result.cancel()
+            raise
         finally:
             for key, computation in computations.items():
                 if not computation.result.done():

@@ -260,19 +260,20 @@ async def test_one_reads_for_all_who_wait(product: Product) -> None:
     assert all(answer == answers[0] for answer in answers)
 
 
-async def test_who_waits_for_one_that_gives_up_reads_itself(product: Product) -> None:
+async def test_one_of_those_who_wait_for_one_that_gives_up_reads_for_all(product: Product) -> None:
     start, end = START + 50 * BLOCK, START + 60 * BLOCK
     expected = await Product(product.store, product.clock).asked(start, end)
     product.store.reads.clear()
     product.store.gate.clear()
-    asking = [asyncio.create_task(product.asked(start, end)) for _ in range(3)]
+    asking = [asyncio.create_task(product.asked(start, end)) for _ in range(10)]
     await until(lambda: bool(product.store.reads))
     await asyncio.sleep(0)
     asking[0].cancel()
-    await asyncio.sleep(0)
+    await until(lambda: len(product.store.reads) > 1)
     product.store.gate.set()
 
-    assert await asyncio.gather(*asking[1:]) == [expected, expected]
+    assert await asyncio.gather(*asking[1:]) == [expected] * 9
+    assert len(product.store.reads) == 2
 
 
 async def test_who_asks_after_something_late_does_not_wait_for_who_asked_before(product: Product) -> None:
