@@ -14,6 +14,8 @@ class Relay:
         self._place = (host, port)
         self._server: asyncio.Server | None = None
         self._relayed: set[asyncio.Task[None]] = set()
+        self._passes = asyncio.Event()
+        self._passes.set()
         self.port = 0
 
     async def restore(self) -> None:
@@ -29,6 +31,14 @@ class Relay:
             task.cancel()
         await asyncio.gather(*self._relayed, return_exceptions=True)
 
+    def hang(self) -> None:
+        """Take everything and pass nothing on, as a machine whose cable was pulled."""
+        self._passes.clear()
+
+    def go_on(self) -> None:
+        """Pass on what has come meanwhile."""
+        self._passes.set()
+
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
@@ -37,8 +47,8 @@ class Relay:
         try:
             theirs_reader, theirs = await asyncio.open_connection(*self._place)
             async with asyncio.TaskGroup() as group:
-                group.create_task(_pass_on(reader, theirs))
-                group.create_task(_pass_on(theirs_reader, writer))
+                group.create_task(self._pass_on(reader, theirs))
+                group.create_task(self._pass_on(theirs_reader, writer))
         except (asyncio.CancelledError, OSError):
             pass
         finally:
@@ -47,13 +57,13 @@ class Relay:
                 if each is not None:
                     each.transport.abort()
 
-
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(ConnectionError):
-        while data := await reader.read(1 << 16):
-            writer.write(data)
-            await writer.drain()
-        writer.write_eof()
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(1 << 16):
+                await self._passes.wait()
+                writer.write(data)
+                await writer.drain()
+            writer.write_eof()
 
 
 @contextlib.asynccontextmanager

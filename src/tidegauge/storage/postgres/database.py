@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from time import monotonic
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection
+from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
@@ -25,12 +29,31 @@ from tidegauge.storage.postgres.observed import Named, ObservedCursor
 # had nothing to do with it.
 _AWAY = ("57P01", "57P02", "57P03", "57P05", "53", "08", "58", "25P03", "25P04", "25006")
 _IDLE_SECONDS = 1.0
+_Told = TypeVar("_Told")
+# A statement's limit is the server's to see to; one that hangs does not. Turns and large answers may take a little longer.
+_GRACE_SECONDS = 5.0
 
 
 class _Connection(AsyncConnection):
-    """Knows when something on it succeeded last."""
+    """Knows when something on it succeeded last; breaks where an answer takes longer than ``patience`` (seconds; None: any time)."""
 
     used = float("-inf")
+    patience: float | None = None
+
+    async def wait(self, gen: PQGen[_Told], *args: Any, **options: Any) -> _Told:
+        """One exchange with the server."""
+        if self.patience is None:
+            return await super().wait(gen, *args, **options)
+        giving_up = asyncio.get_running_loop().call_later(self.patience, self._hang_up)
+        try:
+            return await super().wait(gen, *args, **options)
+        finally:
+            giving_up.cancel()
+
+    def _hang_up(self) -> None:
+        # Cancelling would wait for the server. The descriptor stays libpq's, which finds its connection at an end.
+        with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self.pgconn.socket)) as theirs:
+            theirs.shutdown(socket.SHUT_RDWR)
 
 
 async def _observe(named: Named, connection: AsyncConnection) -> None:
@@ -77,12 +100,15 @@ class Database:
             "search_path": "public",
         }
         self._connect_timeout = connect_timeout
+        self._patience = statement_timeout.total_seconds() + _GRACE_SECONDS
         self._pool = AsyncConnectionPool(
             make_conninfo(dsn, **{name: value for name, value in self._connection_defaults().items() if name not in conninfo_to_dict(dsn)}),
             min_size=1,
             max_size=pool_size,
             open=False,
             timeout=connect_timeout.total_seconds(),
+            # The pool asks a server that is away ever more seldom, for minutes in the end. Given up, it begins anew with who comes next.
+            reconnect_timeout=connect_timeout.total_seconds(),
             # A named statement would outlive its client on the embedded database; pgbouncer does not like them either.
             kwargs={"prepare_threshold": None, "autocommit": True},
             connection_class=_Connection,
@@ -123,10 +149,12 @@ class Database:
 
         """
         with self._guard("read"):
-            async with self._connection() as connection, self._errors(), self._ended(connection):
-                # Not set_read_only(): on a pooled connection of the embedded database the session's state is not ours.
-                await self._begin(connection, "BEGIN READ ONLY")
-                yield connection
+            async with self._connection() as connection, self._errors():
+                with self._patient(connection):
+                    async with self._ended(connection):
+                        # Not set_read_only(): on a pooled connection of the embedded database the session's state is not ours.
+                        await self._begin(connection, "BEGIN READ ONLY")
+                        yield connection
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
@@ -217,10 +245,20 @@ class Database:
     async def _check(self, connection: _Connection) -> None:
         # One that was used a moment ago most likely works, and asking costs as much as a small statement.
         if monotonic() - connection.used > _IDLE_SECONDS:
-            await connection.execute(self._sql["ping"])
+            with self._patient(connection):
+                await connection.execute(self._sql["ping"])
+
+    @contextmanager
+    def _patient(self, connection: _Connection) -> Iterator[None]:
+        """A server that hangs is waited for as long as a statement may take."""
+        connection.patience = self._patience
+        try:
+            yield
+        finally:
+            connection.patience = None
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[AsyncConnection]:
+    async def _connection(self) -> AsyncIterator[_Connection]:
         try:
             async with self._pool.connection() as connection:
                 self._in_use += 1
