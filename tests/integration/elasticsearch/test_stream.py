@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -11,14 +12,16 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.contract.log_stores import Stores, on_elasticsearch, record, request
+from tests.contract.log_stores import Noted, Stores, on_elasticsearch, record, request
 from tidegauge.config import LogsSettings
 from tidegauge.errors import ConfigurationError, Unavailable
+from tidegauge.health.circuits import unguarded
 from tidegauge.model.query import LogFilter, TimeRange
+from tidegauge.storage.elasticsearch import Lifecycle, opened
 from tidegauge.storage.elasticsearch.client import Client, connected
 from tidegauge.storage.elasticsearch.documents import Stream
 from tidegauge.storage.elasticsearch.retention import Retention
-from tidegauge.storage.elasticsearch.schema import prepare
+from tidegauge.storage.elasticsearch.schema import prepare, template_name
 
 NOW = time.time_ns()
 DAY = timedelta(days=1)
@@ -160,3 +163,20 @@ async def test_nobody_there_is_said() -> None:
     async with connected(settings("http://127.0.0.1:9")) as client:
         with pytest.raises(Unavailable, match=r"does not answer.*ELASTICSEARCH_URL"):
             await client.ping()
+
+
+async def test_a_template_that_is_gone_is_put_back(elasticsearch_url: str, client: Client) -> None:
+    stream = Stream(f"gone_{uuid.uuid4().hex[:12]}", "test")
+    place = settings(elasticsearch_url).model_copy(update={"dataset": stream.dataset, "namespace": stream.namespace})
+    kept = Lifecycle(DAY, DAY, timedelta(hours=1))
+    async with opened(place, kept, unguarded, Noted(), time.time_ns) as stores:
+        # As where another server, which is empty, has taken the place of the one that there was.
+        await client.api.indices.delete_index_template(name=template_name(stream))
+        one = request([record(NOW, "one")])
+        with pytest.raises(Unavailable, match="data stream"):
+            await stores.ingest.commit([one])
+        (outcome,) = await stores.ingest.commit([one])
+        assert (outcome.rejected, outcome.repeated) == (0, False)
+    (index,) = await indices(client, stream.name)
+    told = (await client.api.indices.get(index=index)).body[index]
+    assert (told["data_stream"], told["mappings"]["_meta"]["product"]) == (stream.name, "tidegauge")

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from tidegauge.config import LogsSettings
-from tidegauge.errors import TidegaugeError, Unavailable
+from tidegauge.errors import ConfigurationError, RequestError, TidegaugeError, Unavailable
 from tidegauge.health.circuits import Guard
 from tidegauge.storage.elasticsearch import ElasticsearchStores, Lifecycle, RejectionSink
 from tidegauge.storage.elasticsearch.client import Client, connected
@@ -45,8 +45,20 @@ class _Prepared:
     async def commit(self, requests: Sequence[IngestRequest]) -> Sequence[IngestOutcome]:
         """See ``IngestStore``."""
         if not self._ready:
+            await self._prepare_again()
+        try:
+            return await self._store.commit(requests)
+        except Unavailable:
+            # Another server may come back than the one that went, or this one without our template.
+            self._ready = False
+            raise
+
+    async def _prepare_again(self) -> None:
+        try:
             await self.prepare()
-        return await self._store.commit(requests)
+        except (ConfigurationError, RequestError) as error:
+            # The start says so and ends. Later it is no fault of the records'.
+            raise Unavailable(error.message, hint=error.hint) from error
 
 
 @asynccontextmanager
