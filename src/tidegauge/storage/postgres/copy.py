@@ -59,6 +59,7 @@ _NO_COUNT = int8(8, 0)
 # status_message, trace_state, dropped ×3, events, links, full_name, original of a span that has none of them
 _NO_SPAN_TAIL = _NO_TEXT * 2 + _NO_COUNT * 3 + NULL * 4
 _TRACE_FIELDS = 11
+_STATUS_ERROR = 2
 _trace_head = Struct(">hiqiqi16sihiiii").pack
 _root_head = Struct(">i8siiiqi").pack
 _NO_ROOT = NULL * 4
@@ -174,9 +175,6 @@ def _span_tails(batch: SpanBatch, rollup_names: Sequence[str] | None) -> list[by
             )
         )
     return tails
-
-
-_STATUS_ERROR = 2
 
 
 def trace_index(batch: SpanBatch, tenant_id: int, resource_ids: Sequence[tuple[int, int]], *, compiled: bool = True) -> bytes:
