@@ -14,7 +14,7 @@ from tidegauge.health.circuits import Guard
 from tidegauge.ingest.writer import Writer
 from tidegauge.shared_stores import SharedStores
 from tidegauge.storage import elasticsearch
-from tidegauge.storage.elasticsearch import Lifecycle
+from tidegauge.storage.elasticsearch import Lifecycle, LogStoreStatus
 from tidegauge.storage.interface import LogStore
 from tidegauge.storage.postgres.database import Database
 from tidegauge.storage.postgres.rejection_sink import PostgresRejectionSink
@@ -68,6 +68,11 @@ def retained(settings: Settings, now_ns: Callable[[], int]) -> AbstractAsyncCont
     if settings.logs.elasticsearch_url is None:
         return nullcontext()
     return elasticsearch.retained(settings.logs, _lifecycle(settings), now_ns)
+
+
+async def status(settings: Settings) -> LogStoreStatus | None:
+    """What is in Elasticsearch; None where logs are in TimescaleDB."""
+    return None if settings.logs.elasticsearch_url is None else await elasticsearch.status(settings.logs)
 
 
 def _lifecycle(settings: Settings) -> Lifecycle:

@@ -11,7 +11,7 @@ from pydantic import Field
 from tidegauge.api.formats import AttributesForm
 from tidegauge.api.parameters import DURATIONS, TIMES, PageParameters, Parameters, TimeParameters
 from tidegauge.errors import InvalidArgument
-from tidegauge.model.query import LogFilter, Order, TimeRange
+from tidegauge.model.query import LogFilter, Order, TimeRange, check_step
 from tidegauge.query import logs, times
 from tidegauge.query.matchers import ATTRIBUTE_FORM, parse_attributes
 from tidegauge.query.traces import parse_span_id, parse_trace_id
@@ -137,7 +137,7 @@ class CountParameters(TimeParameters, FilterParameters):
 
     def step_ns(self) -> int | None:
         """The step, None for a fitting one."""
-        return None if self.step is None else logs.check_step(times.parse_duration(self.step, "step"))
+        return None if self.step is None else check_step(times.parse_duration(self.step, "step"))
 
 
 class TopParameters(TimeParameters, FilterParameters):

@@ -97,7 +97,7 @@ class EntityRef(_Model):
 class Resource(_Model):
     """Who sent it."""
 
-    application_id: int
+    application_id: int | None = Field(description="null for log records in Elasticsearch, which know their application by name alone")
     namespace: str
     service: str
     environment: str

@@ -22,7 +22,8 @@ class Shared:
         if id(record) not in self._places:
             self._places[id(record)] = (record, len(self.resources))
             origin: Json = {
-                "application_id": application.application_id,
+                # 0 is that of a log record in a store that does not know its number.
+                "application_id": application.application_id or None,
                 "namespace": application.namespace,
                 "service": application.name,
                 "environment": application.environment,

@@ -12,6 +12,7 @@ from typing import Annotated, TypeVar
 import orjson
 import typer
 
+from tidegauge import log_stores
 from tidegauge.cli import psql, status_tables
 from tidegauge.cli.opening import OpenDatabase, opened, settings_for
 from tidegauge.cli.terminal import progress, say
@@ -99,7 +100,7 @@ def validate(data: Data = None, as_json: AsJson = False) -> None:
 
 @db_app.command()
 def status(data: Data = None, as_json: AsJson = False) -> None:
-    """Show tables with chunks, sizes and compression, how fresh rollups are, and each job's last run.
+    """Show tables with chunks, sizes and compression, how fresh rollups are, each job's last run; the log store where one is named.
 
     Examples:
       tidegauge db status
@@ -112,11 +113,12 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
         return database, statuses.read(database.owner_dsn, settings)
 
     database, found = _on_database(settings, work)
+    logs = asyncio.run(log_stores.status(settings))
     if as_json:
         mode = "embedded" if database.embedded else "server"
-        _write_json({"database": database.description, "mode": mode, **status_tables.as_json(found)})
+        _write_json({"database": database.description, "mode": mode, **status_tables.as_json(found, logs)})
     else:
-        status_tables.print_status(database.description, found)
+        status_tables.print_status(database.description, found, logs)
 
 
 @db_app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

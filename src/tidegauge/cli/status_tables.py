@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 from tidegauge import compiled
+from tidegauge.storage.elasticsearch import LogStoreStatus
 from tidegauge.storage.postgres.status import Freshness, JobRun, Status, Table
 from tidegauge.storage.postgres.validate import Difference
 from tidegauge.units import format_duration
@@ -18,12 +19,13 @@ from tidegauge.units import format_duration
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
-def as_json(status: Status) -> Mapping[str, object]:
-    """The status with what is computed from it, and how this installation reads requests; durations in seconds."""
+def as_json(status: Status, logs: LogStoreStatus | None) -> Mapping[str, object]:
+    """The status with what is computed from it, the log store where there is one, and how requests are read here; durations in seconds."""
     content = asdict(status)
     for plain_table, table in zip(content["tables"], status.tables, strict=True):
         plain_table["compression_ratio"] = table.compression_ratio
-    return {_named(name): _suffixed(value) for name, value in content.items()} | {"decoder": compiled.described()}
+    more = {"decoder": compiled.described(), "log_store": None if logs is None else asdict(logs)}
+    return {_named(name): _suffixed(value) for name, value in content.items()} | more
 
 
 def plain(value: object) -> object:
@@ -47,7 +49,7 @@ def _suffixed(value: object) -> object:
     return value
 
 
-def print_status(description: str, status: Status) -> None:
+def print_status(description: str, status: Status, logs: LogStoreStatus | None) -> None:
     """The status as tables on stdout."""
     console = _wide_console()
     workers = "TimescaleDB's workers" if status.background_workers else "Tidegauge's own maintenance"
@@ -58,6 +60,8 @@ def print_status(description: str, status: Status) -> None:
         soft_wrap=True,
     )
     console.print(f"decoder: {escape(compiled.described())}", soft_wrap=True)
+    if logs is not None:
+        console.print(f"logs: Elasticsearch, data stream {logs.data_stream}: {_log_store(logs)}", soft_wrap=True)
     for part in (_tables(status.tables), _rollups(status.rollups), _jobs(status.jobs)):
         console.print()
         console.print(part)
@@ -124,6 +128,12 @@ def _jobs(jobs: Sequence[JobRun]) -> RichTable:
         result = f"[red]{escape(job.error)}[/]" if job.error else escape(job.result)
         shown.add_row(escape(job.job), _moment(job.started_at), took, result)
     return shown
+
+
+def _log_store(logs: LogStoreStatus) -> str:
+    if logs.error:
+        return f"[red]{escape(logs.error)}[/]"
+    return f"{logs.records:,} records in {logs.indices} backing indices, {_size(logs.bytes)}; version {logs.version}"
 
 
 def _moment(value: datetime | None) -> str:

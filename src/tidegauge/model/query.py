@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from tidegauge.errors import InvalidArgument
 from tidegauge.model.batch import Signal
+
+# Elasticsearch counts by milliseconds.
+_STEP_NS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +134,13 @@ def searched_part(value: str) -> str:
     if len(value) * 4 <= SEARCHED_BYTES:
         return value
     return value.encode(errors="replace")[:SEARCHED_BYTES].decode(errors="ignore")
+
+
+def check_step(step_ns: int) -> int:
+    """The time step of counts of log records itself; raises InvalidArgument where it is not of whole milliseconds."""
+    if step_ns < _STEP_NS or step_ns % _STEP_NS:
+        raise InvalidArgument("step is not of whole milliseconds", hint="expected 1ms or more", parameter="step")
+    return step_ns
 
 
 class LogField(Enum):

@@ -16,9 +16,10 @@ from tidegauge.query.restoring import Restorer
 from tidegauge.query.traces import Found
 from tidegauge.storage.interface import LogStore
 
-MIN_STEP_NS = 1_000_000
 FIELD_FORM = "service, severity, event_name, scope, trace_id, or attributes. and the key of an attribute: attributes.http.route"
 _ATTRIBUTE = "attributes."
+# Elasticsearch finds values by an expression with the key in it, of at most 1000 characters with what is escaped.
+_LONGEST_KEY = 400
 _SEVERITIES = ("trace", "debug", "info", "warn", "error", "fatal")
 _ALIASES = {"warning": "warn", "err": "error", "critical": "fatal", "information": "info"}
 
@@ -118,13 +119,6 @@ async def top_values(store: LogStore, tenant_id: int, wanted: LogFilter, field: 
     return [TopValue(severity_name(int(one.value)), one.count) for one in found]
 
 
-def check_step(step_ns: int) -> int:
-    """The step itself; raises InvalidArgument where it is not of whole milliseconds."""
-    if step_ns < MIN_STEP_NS or step_ns % MIN_STEP_NS:
-        raise InvalidArgument("step is not of whole milliseconds", hint="expected 1ms or more", parameter="step")
-    return step_ns
-
-
 def parse_field(text: str) -> LogField | str:
     """A field, or the key of an attribute; see :data:`FIELD_FORM`.
 
@@ -133,6 +127,8 @@ def parse_field(text: str) -> LogField | str:
 
     """
     if text.startswith(_ATTRIBUTE) and text != _ATTRIBUTE:
+        if len(text) > _LONGEST_KEY:
+            raise InvalidArgument(f"field has more than {_LONGEST_KEY} characters", hint=f"expected {FIELD_FORM}", parameter="field")
         return text.removeprefix(_ATTRIBUTE)
     try:
         return LogField(text)

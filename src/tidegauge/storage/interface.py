@@ -167,7 +167,12 @@ class LogStore(Protocol):
         ...
 
     async def count_logs(self, tenant_id: int, wanted: LogFilter, step_ns: int) -> Sequence[LogCount]:
-        """Counts by time step (steps begin at multiples of ``step_ns`` since the Unix epoch) and severity number; by both."""
+        """Counts by time step (steps begin at multiples of ``step_ns`` since the Unix epoch) and severity number; by both.
+
+        Raises:
+            InvalidArgument: ``step_ns`` is not of whole milliseconds: more no store can be asked for.
+
+        """
         ...
 
     async def top_values(self, tenant_id: int, wanted: LogFilter, field: LogField | str, limit: int) -> Sequence[TopValue]:

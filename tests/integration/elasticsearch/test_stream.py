@@ -17,7 +17,7 @@ from tidegauge.config import LogsSettings
 from tidegauge.errors import ConfigurationError, Unavailable
 from tidegauge.health.circuits import unguarded
 from tidegauge.model.query import LogFilter, TimeRange
-from tidegauge.storage.elasticsearch import Lifecycle, opened
+from tidegauge.storage.elasticsearch import Lifecycle, opened, status
 from tidegauge.storage.elasticsearch.client import Client, connected
 from tidegauge.storage.elasticsearch.documents import Stream
 from tidegauge.storage.elasticsearch.retention import Retention
@@ -63,6 +63,17 @@ async def test_the_mapping_is_closed_and_small(stores: Stores, client: Client) -
     assert len(fields) < 100
     assert told["settings"]["index"]["translog"]["durability"] == "request"
     assert told["mappings"]["dynamic"] == "false"
+
+
+async def test_its_status_says_what_is_in_it(stores: Stores, client: Client, elasticsearch_url: str) -> None:
+    _, dataset, namespace = stream_of(stores).replace(".otel", "").split("-")
+    chosen = settings(elasticsearch_url).model_copy(update={"dataset": dataset, "namespace": namespace})
+    assert (await status(chosen)).records == 0
+    await stores.commit(request([record(NOW + place, "one") for place in range(3)]))
+    await client.api.indices.refresh(index=stream_of(stores))
+    found = await status(chosen)
+    assert (found.data_stream, found.records, found.indices, found.error) == (stream_of(stores), 3, 1, "")
+    assert found.bytes > 0
 
 
 async def test_ecs_names_find_what_opentelemetry_names_hold(stores: Stores, client: Client) -> None:

@@ -40,6 +40,27 @@ class ElasticsearchStores:
     ping: Callable[[], Awaitable[None]]
 
 
+@dataclass(frozen=True, slots=True)
+class LogStoreStatus:
+    """The data stream of logs: what is in its backing indices, without replicas; or ``error``."""
+
+    data_stream: str
+    version: str = ""
+    records: int = 0
+    bytes: int = 0
+    indices: int = 0
+    error: str = ""
+
+
+async def status(settings: LogsSettings) -> LogStoreStatus:
+    """The stream as it is. Raises ConfigurationError: there is no client."""
+    try:
+        from tidegauge.storage.elasticsearch.status import read
+    except ModuleNotFoundError as error:
+        raise _missing() from error
+    return await read(settings)
+
+
 @asynccontextmanager
 async def opened(
     settings: LogsSettings, lifecycle: Lifecycle, guard: Guard, rejections: RejectionSink, now_ns: Callable[[], int]

@@ -9,7 +9,7 @@ from typing import Any
 
 from tidegauge.errors import InvalidArgument
 from tidegauge.health.circuits import Guard, unguarded
-from tidegauge.model.query import Cursor, LogField, LogFilter, Order, searched_part
+from tidegauge.model.query import Cursor, LogField, LogFilter, Order, check_step, searched_part
 from tidegauge.model.records import LogContext, LogCount, StoredLog, TopValue
 from tidegauge.storage.elasticsearch.client import Client, failures
 from tidegauge.storage.elasticsearch.conditions import ATTRIBUTES, query
@@ -68,14 +68,8 @@ class ElasticsearchLogStore:
         return found[0] if found else None
 
     async def count_logs(self, tenant_id: int, wanted: LogFilter, step_ns: int) -> Sequence[LogCount]:
-        """See ``LogStore``. Steps are of whole milliseconds.
-
-        Raises:
-            InvalidArgument: the step is not.
-
-        """
-        if step_ns % _MILLISECOND_NS or step_ns <= 0:
-            raise InvalidArgument("step must be of whole milliseconds", parameter="step")
+        """See ``LogStore``."""
+        check_step(step_ns)
         sources = [
             {"time": {"date_histogram": {"field": "@timestamp", "fixed_interval": f"{step_ns // _MILLISECOND_NS}ms"}}},
             {"severity": {"terms": {"field": "severity_number"}}},

@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from tidegauge.model.query import Cursor, LogField, LogFilter, Order, TimeRange
+from tidegauge.model.query import Cursor, LogField, LogFilter, Order, TimeRange, check_step
 from tidegauge.model.records import LogContext, LogCount, StoredLog, StoredResource, StoredScope, TopValue
 from tidegauge.storage import sqlfiles
 from tidegauge.storage.interface import Page
@@ -58,7 +58,8 @@ class PostgresLogStore:
             return await self._one(connection, tenant_id, key)
 
     async def count_logs(self, tenant_id: int, wanted: LogFilter, step_ns: int) -> Sequence[LogCount]:
-        """See ``LogStore``; a step is of whole microseconds."""
+        """See ``LogStore``."""
+        check_step(step_ns)
         found = await self._grouped("count_logs", tenant_id, wanted, {"step": timedelta(microseconds=step_ns // 1000)})
         return [LogCount(row["step_us"] * 1000, row["severity_number"], row["count"]) for row in found]
 
