@@ -51,8 +51,11 @@ class RedisServer:
                 # Once: a connection from before the server's restart is found broken only when it is used.
                 retry=Retry(NoBackoff(), 1),
             )
-        except ValueError as error:
-            raise ConfigurationError(f"REDIS_URL cannot be read: {error}", hint="expected redis://user:password@host:6379/0") from error
+        except ValueError:
+            # Not what the client says: where a password is not quoted, that is a part of it.
+            raise ConfigurationError(
+                "REDIS_URL cannot be read", hint="expected redis://user:password@host:6379/0; in a password / is %2F, # is %23, @ is %40"
+            ) from None
         self.client: Redis = Redis(connection_pool=self.pool)
 
     async def __aenter__(self) -> RedisServer:

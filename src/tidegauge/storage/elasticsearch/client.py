@@ -60,8 +60,12 @@ class Client:
                 transport_class=CorrelatedTransport,
                 **options,
             )
-        except ValueError as error:
-            raise ConfigurationError(f"TIDEGAUGE_LOGS_ELASTICSEARCH_URL: {error}") from error
+        except ValueError:
+            # Not what the client says: that is the address with its password.
+            raise ConfigurationError(
+                "TIDEGAUGE_LOGS_ELASTICSEARCH_URL cannot be read, or does not go with the other settings of Elasticsearch",
+                hint="expected http(s)://user:password@host:port or an API key; in a password / is %2F, # is %23, @ is %40",
+            ) from None
 
     @property
     def api(self) -> AsyncElasticsearch:
