@@ -131,22 +131,37 @@ class ElasticsearchIngestStore:
         self, owners: Sequence[tuple[int, int]], lines: Sequence[bytes], stored: Mapping[int, _Stored]
     ) -> list[tuple[tuple[int, int], str]]:
         refused: list[tuple[tuple[int, int], str]] = []
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                async with self._slots:
-                    answer = await self._client.bulk(self._stream.name, b"".join(lines), _ANSWER)
-            except RequestError as error:
-                return refused + await self._apart(owners, lines, stored, error)
-            items = [next(iter(item.values())) for item in answer.get("items", ())]
-            if len(items) != len(lines):
-                raise Unavailable("Elasticsearch gave an answer that is not of this request")
-            await self._repeats.remove(self._taken(owners, items, stored))
-            busy = self._counted(owners, items, stored, refused)
-            if not busy:
-                return refused
+        attempt = 0
+        while busy := await self._sent(owners, lines, stored, refused):
+            # While some are taken the others go on: who is told to come again sends all, and of some requests no resend is recognised.
+            attempt = attempt + 1 if len(busy) == len(lines) else 1
+            if attempt == _ATTEMPTS:
+                raise Overloaded("Elasticsearch has too much to do", retry_after_seconds=_BUSY_SECONDS)
             owners, lines = [owners[place] for place in busy], [lines[place] for place in busy]
             await asyncio.sleep(_PAUSE_SECONDS * attempt)
-        raise Overloaded("Elasticsearch has too much to do", retry_after_seconds=_BUSY_SECONDS)
+        return refused
+
+    async def _sent(
+        self,
+        owners: Sequence[tuple[int, int]],
+        lines: Sequence[bytes],
+        stored: Mapping[int, _Stored],
+        refused: list[tuple[tuple[int, int], str]],
+    ) -> Sequence[int]:
+        """One request; returns which lines were not taken because Elasticsearch has too much to do, and adds to those that it refuses."""
+        try:
+            async with self._slots:
+                answer = await self._client.bulk(self._stream.name, b"".join(lines), _ANSWER)
+        except Overloaded:
+            return range(len(lines))
+        except RequestError as error:
+            refused += await self._apart(owners, lines, stored, error)
+            return ()
+        items = [next(iter(item.values())) for item in answer.get("items", ())]
+        if len(items) != len(lines):
+            raise Unavailable("Elasticsearch gave an answer that is not of this request")
+        await self._repeats.remove(self._taken(owners, items, stored))
+        return self._counted(owners, items, stored, refused)
 
     async def _apart(
         self, owners: Sequence[tuple[int, int]], lines: Sequence[bytes], stored: Mapping[int, _Stored], error: RequestError

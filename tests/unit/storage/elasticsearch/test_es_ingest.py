@@ -137,6 +137,30 @@ async def test_what_had_no_room_is_tried_again(status: int) -> None:
     assert client.bulks == [3, 1]
 
 
+async def test_while_some_are_taken_the_others_go_on() -> None:
+    room = iter([201, 429] * 8)
+    made, client, _ = store(lambda *_: {"status": next(room)})
+    (outcome,) = await made.commit([some([str(number) for number in range(8)])])
+    assert (outcome.rejected, outcome.repeated) == (0, False)
+    assert len(client.bulks) > es_ingest._ATTEMPTS
+
+
+async def test_a_request_that_had_no_room_as_a_whole_is_tried_again() -> None:
+    made, client, _ = store(created)
+    answered = client.bulk
+    refusals = [Overloaded("too many bytes under way", retry_after_seconds=1)] * 2
+
+    async def bulk(index: str, body: bytes, answer: str) -> Mapping[str, Any]:
+        if refusals:
+            raise refusals.pop()
+        return await answered(index, body, answer)
+
+    client.bulk = bulk  # type: ignore[method-assign]
+    (outcome,) = await made.commit([some()])
+    assert outcome.rejected == 0
+    assert client.bulks == [3]
+
+
 async def test_no_room_for_long_is_backpressure() -> None:
     made, _, _ = store(lambda *_: {"status": 429})
     with pytest.raises(Overloaded) as raised:
