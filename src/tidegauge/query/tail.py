@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 _WAITING_RECORDS = 1000
 _WAITING_BYTES = 8 << 20
 _MESSAGES = 1000
-# Of a record, beside its texts.
+# Of a record, beside what it takes in its message.
 _RECORD_BYTES = 1000
 
 
@@ -49,11 +49,10 @@ class Feed:
         self._ended = False
         self._something = asyncio.Event()
 
-    def put(self, record: StoredLog) -> None:
-        """Add a record, if it is asked for; the oldest go where there is no room."""
+    def put(self, record: StoredLog, size: int) -> None:
+        """Add a record of so many bytes, if it is asked for; the oldest go where there is no room."""
         if not self._matches(record):
             return
-        size = _RECORD_BYTES + len(record.body or "") + len(record.original or b"")
         self._waiting.append((record, size))
         self._bytes += size
         while len(self._waiting) > _WAITING_RECORDS or (self._bytes > _WAITING_BYTES and len(self._waiting) > 1):
@@ -164,7 +163,7 @@ class _Listener:
         async with channel.subscribe(tenant_id, STORED_LOGS, _MESSAGES) as subscription:
             self.entered.set()
             async for message in subscription:
-                self._give(orjson.loads(message))
+                self._give(orjson.loads(message), len(message))
                 # Others have their turn after each message, however many wait.
                 await asyncio.sleep(0)
 
@@ -178,7 +177,7 @@ class _Listener:
         for feed in self._feeds:
             feed.end()
 
-    def _give(self, message: dict[str, Any]) -> None:
+    def _give(self, message: dict[str, Any], size: int) -> None:
         sender, before = message["sender"], message["before"]
         lost = max(0, before - self._arrived.get(sender, before))
         self._arrived[sender] = before + len(message["records"])
@@ -186,9 +185,11 @@ class _Listener:
         if lost:
             for feed in feeds:
                 feed.lose(lost)
+        # Of a record its share, resources and attributes included: what counts is that the sum is right.
+        share = _RECORD_BYTES + size // max(1, len(message["records"]))
         for record in _records(message):
             for feed in feeds:
-                feed.put(record)
+                feed.put(record, share)
 
 
 def _records(message: dict[str, Any]) -> Iterator[StoredLog]:

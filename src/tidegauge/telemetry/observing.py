@@ -167,8 +167,10 @@ class _Timed(AbstractContextManager[None]):
             for each in self._inner:
                 each.__enter__()
                 entered.append(each)
-        except TidegaugeError as error:
-            self._errors(kind(error)).inc()
+        except BaseException as error:
+            # Whatever it is: a circuit that waits for the end of a probe would wait for ever.
+            if isinstance(error, Exception):
+                self._errors(kind(error)).inc()
             for each in reversed(entered):
                 each.__exit__(type(error), error, error.__traceback__)
             raise
