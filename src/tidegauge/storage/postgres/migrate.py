@@ -18,6 +18,7 @@ from typing import Any, LiteralString
 import psycopg
 from alembic import command, context, op
 from alembic.config import Config as AlembicConfig
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import dict_row
 from sqlalchemy import Connection, NullPool, create_engine, event
 
@@ -80,7 +81,7 @@ def run_in_alembic(dsn: str, settings: Settings, report: Report) -> None:
     """
     context.config.attributes["settings"] = settings
     dsn = re.sub(r"^postgres(ql)?(\+psycopg)?://", "postgresql://", dsn)
-    with _failures(), psycopg.connect(dsn, prepare_threshold=None, application_name="tidegauge migration") as connection:
+    with _failures(), _connected(dsn, settings) as connection:
         connection.add_notice_handler(lambda notice: _report_warning(notice, report))
         target = _prepare(connection, settings, report)
         connection.commit()
@@ -98,6 +99,13 @@ def run_in_alembic(dsn: str, settings: Settings, report: Report) -> None:
     raise MigrationError(
         "other sessions kept getting in the way", hint="see that only one migration is running, and no one uses the tables"
     )
+
+
+def _connected(dsn: str, settings: Settings) -> psycopg.Connection[Any]:
+    # Else the start waits for over two minutes for a server that takes the connection and says nothing.
+    seconds = max(2, round(settings.database.connect_timeout.total_seconds()))
+    patient = make_conninfo(dsn, **({} if "connect_timeout" in conninfo_to_dict(dsn) else {"connect_timeout": seconds}))
+    return psycopg.connect(patient, prepare_threshold=None, application_name="tidegauge migration")
 
 
 def run_revision(script: str, *, expected: str | None) -> None:
