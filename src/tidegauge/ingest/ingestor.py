@@ -41,7 +41,8 @@ class Received:
 
     Attributes:
         read: makes the batch of a body that is no OTLP.
-        digest: what a resend is known by; None for the body's own, where that tells (a random one is no resend of anything).
+        digest: what a resend is known by, or what says that when the batch is known; None for the body's own, where that tells (a random
+            one is no resend of anything).
 
     """
 
@@ -51,7 +52,7 @@ class Received:
     encoding: Encoding
     body: bytes
     read: Read | None = None
-    digest: UUID | None = None
+    digest: UUID | Callable[[Batch], UUID] | None = None
 
 
 class Ingestor:
@@ -169,18 +170,20 @@ class Ingestor:
             tenant_id=received.tenant_id,
             signal=received.signal,
             endpoint=received.endpoint,
-            digest=received.digest or (_digest(received.body) if _has_times(batch) else uuid4()),
+            digest=_digest(received, batch),
             batch=batch,
             received_at_unix_nano=now_ns,
             bytes=len(received.body),
         )
 
 
-def _digest(body: bytes) -> UUID:
-    return UUID(bytes=blake2b(body, digest_size=16).digest())
+def _digest(received: Received, batch: Batch) -> UUID:
+    if received.digest is None:
+        return UUID(bytes=blake2b(received.body, digest_size=16).digest()) if has_times(batch) else uuid4()
+    return received.digest(batch) if callable(received.digest) else received.digest
 
 
-def _has_times(batch: Batch) -> bool:
+def has_times(batch: Batch) -> bool:
     """Whether every item carries its own time. Only then are equal bytes a resend: two equal records without any are two records."""
     if not isinstance(batch, LogBatch):
         return True

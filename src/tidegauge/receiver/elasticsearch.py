@@ -93,7 +93,7 @@ class Elasticsearch:
             raise UnsupportedMediaType(f"Content-Type header [{type_[:100]}] is not supported")
         began = time.monotonic()
         bulk = Bulk(index)
-        stored = await self._intake.store(ENDPOINT, headers, receive, bulk.parse)
+        stored = await self._intake.store(ENDPOINT, headers, receive, bulk.parse, again=index)
         return _result(bulk.actions, stored, round((time.monotonic() - began) * 1000))
 
 

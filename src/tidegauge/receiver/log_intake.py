@@ -15,9 +15,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from tidegauge.errors import InvalidArgument, MethodNotAllowed, RetryableError, TidegaugeError, Unauthenticated
-from tidegauge.ingest.ingestor import Ingestor, Received
+from tidegauge.ingest.ingestor import Ingestor, Received, has_times
 from tidegauge.logforms.reading import Fault, Parse, Reading
-from tidegauge.model.batch import Signal
+from tidegauge.model.batch import Batch, Signal
 from tidegauge.otlp.encoding import Encoding
 from tidegauge.receiver.body import Hold, announced, decompressed, read
 from tidegauge.storage.interface import IngestOutcome
@@ -64,12 +64,20 @@ class Intake:
         self._max_body_bytes = max_body_bytes
 
     async def store(
-        self, endpoint: str, headers: Headers, receive: Receive, parse: Parse, expand: Expand = decompressed, coding: str | None = None
+        self,
+        endpoint: str,
+        headers: Headers,
+        receive: Receive,
+        parse: Parse,
+        expand: Expand = decompressed,
+        coding: str | None = None,
+        *,
+        again: str | None = None,
     ) -> Stored:
         """Read the body and store its records; returns after they are durable.
 
-        A resend is known by its Idempotency-Key alone, for as long as the ledger of requests goes back (`ingest.dedup_window`): two equal
-        bodies without one are two requests, and whatever comes with a known key gets the first one's answer.
+        A resend is known by its Idempotency-Key, for as long as the ledger of requests goes back (`ingest.dedup_window`): two equal bodies
+        without one are two requests, but for ``again``; and whatever comes with a known key gets the first one's answer.
 
         Args:
             endpoint: names the way in.
@@ -78,6 +86,7 @@ class Intake:
             parse: makes records of a body.
             expand: undoes its compression.
             coding: the Content-Encoding, where it is not what the header says.
+            again: where senders send a request again of which any item was refused: what such a request is beside its body.
 
         Raises:
             InvalidArgument: the body as a whole cannot be read.
@@ -85,23 +94,43 @@ class Intake:
             ClientGone: there is nobody to answer.
 
         """
-        digest = _digest(endpoint, headers.get(b"idempotency-key"))
+        key = _digest(endpoint, headers.get(b"idempotency-key"))
         length = announced(headers.get(b"content-length"))
         with self._ingestor.admission(length, Signal.LOGS) as share:
             body = await read(receive, length, self._max_body_bytes, share.hold)
             coding = headers.get(b"content-encoding", b"").decode("latin-1") if coding is None else coding
             body = await expand(body, coding, self._max_body_bytes, share.hold)
             reading = Reading(parse)
-            received = Received(0, Signal.LOGS, endpoint, Encoding.JSON, body, reading, digest)
+            identity = _Identity(key, again, body)
+            received = Received(0, Signal.LOGS, endpoint, Encoding.JSON, body, reading, identity)
             outcome = await self._ingestor.ingest(received, share)
             faults = sorted([*reading.faults(), *(Fault(*refused) for refused in outcome.refused)])
-            return Stored(digest, reading.items, faults, outcome)
+            return Stored(identity.digest, reading.items, faults, outcome)
 
 
-def _digest(endpoint: str, key: bytes | None) -> UUID:
-    """What a resend is known by. It is part of its records' ids as well: the same key at another endpoint is another request."""
+class _Identity:
+    """What a resend of a request is known by: its key, if it has one.
+
+    Without one it is the body, where an item is refused and each of the others has its time: Fluent Bit sends a whole bulk request again
+    for one such item, and would do so for ever, and the others would be stored each time.
+    """
+
+    def __init__(self, key: UUID | None, again: str | None, body: bytes) -> None:
+        self.digest = key or uuid4()
+        self._again = again if key is None else None
+        self._body = body
+
+    def __call__(self, batch: Batch) -> UUID:
+        if self._again is not None and any(each.refuses_items for each in batch.rejections) and has_times(batch):
+            parts = self._again.encode(errors="replace") + b"\0" + self._body
+            self.digest = UUID(bytes=blake2b(parts, digest_size=16, person=b"partly-refused").digest())
+        return self.digest
+
+
+def _digest(endpoint: str, key: bytes | None) -> UUID | None:
+    """Of a key. It is part of the records' ids as well: the same key at another endpoint is another request."""
     if key is None:
-        return uuid4()
+        return None
     if not 0 < len(key) <= _KEY_LENGTH:
         raise InvalidArgument(f"Idempotency-Key must have 1 to {_KEY_LENGTH} characters")
     return UUID(bytes=blake2b(endpoint.encode() + b"\0" + key, digest_size=16, person=b"idempotency-key").digest())

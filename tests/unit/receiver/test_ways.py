@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 from collections.abc import AsyncIterator
+from uuid import UUID
 
 import cramjam
 import pytest
@@ -168,6 +169,23 @@ async def test_what_the_store_refuses_is_told_of_these_items_alone(ways: Ways) -
     response = await ways.client.post(LOGS, headers=JSON, json=[DOCUMENT] * 3)
     assert (response.status_code, response.json()["accepted"], response.json()["rejected"]) == (200, 2, 1)
     assert response.json()["errors"] == [{"place": 1, "reason": "refused_by_database", "message": "too deep"}]
+
+
+async def test_a_bulk_request_that_is_sent_again_for_an_item_that_was_refused_is_the_same(ways: Ways) -> None:
+    timed, timeless = json.dumps(DOCUMENT), json.dumps({"message": "tick"})
+
+    async def digest(path: str, *documents: str) -> UUID:
+        lines = [line for document in documents for line in ('{"create":{}}', document)]
+        response = await ways.client.post(path, headers=LINES, content="\n".join(lines).encode())
+        stored = ways.store.requests[-1]
+        created = [item["create"]["_id"] for item in response.json()["items"] if item["create"]["status"] == 201]
+        assert created == [f"{stored.digest.hex}-{row['place']}" for row in ways.rows()[-len(created) :]]
+        return stored.digest
+
+    assert await digest(BULK, timed, "{oops") == await digest(BULK, timed, "{oops")
+    assert await digest(BULK, timed, "{oops") != await digest("/elasticsearch/other/_bulk", timed, "{oops")
+    assert await digest(BULK, timed) != await digest(BULK, timed)
+    assert await digest(BULK, timeless, "{oops") != await digest(BULK, timeless, "{oops")
 
 
 async def test_a_key_at_another_endpoint_is_another_request(ways: Ways) -> None:
