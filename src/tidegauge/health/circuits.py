@@ -163,7 +163,7 @@ class Circuit:
         self._last_error = error.message
         if self._opened_at is not None or self._failures >= self._limits.failure_threshold:
             if self._opened_at is None:
-                _log.warning("circuit of %s opens after %d failures: %s", self.dependency, self._failures, error.message)
+                _log.warning("circuit of %s opens after %d failures: %s", self.dependency, self._failures, error)
             self._change(self._clock())
 
     def _answered(self) -> None:

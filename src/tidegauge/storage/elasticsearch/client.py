@@ -180,13 +180,13 @@ def failures(what: str) -> Iterator[None]:
     except ConnectionTimeout as error:
         raise Unavailable(f"Elasticsearch did not {what} in time", hint=_HINT) from error
     except TransportError as error:
-        raise Unavailable(f"Elasticsearch does not answer: {error.message}", hint=_HINT) from error
+        raise Unavailable("Elasticsearch does not answer", hint=f"{error.message}; {_HINT}") from error
 
 
 def _told(status: int, body: Any, what: str) -> TidegaugeError:
     told = reason(body)
     if status in (401, 403):
-        return Unavailable(f"Elasticsearch does not let us {what}: {told}", hint=_CREDENTIALS, retry_after_seconds=10)
+        return Unavailable(f"Elasticsearch does not let us {what}", hint=f"{told}; {_CREDENTIALS}", retry_after_seconds=10)
     if status == 429:
         return Overloaded(f"Elasticsearch is too busy to {what}: {told}", retry_after_seconds=_BUSY_SECONDS)
     # Anything else that is not its own 400, a proxy's page for example, says nothing about what was sent.
