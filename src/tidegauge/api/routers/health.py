@@ -7,7 +7,7 @@ import os
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from tidegauge.api import answers, formats, schemas
+from tidegauge.api import answers, formats, health_schemas
 from tidegauge.api.context import InContext
 from tidegauge.api.problems import problem
 from tidegauge.health.circuits import CircuitStatus
@@ -18,7 +18,7 @@ router = APIRouter(prefix="/api/health", tags=["health"])
 _NOT_READY = answers.problems()[503] | {"description": "No store answers; `errors` names them."}
 
 
-@router.get("/live", response_class=Response, responses={200: {"model": schemas.Health, "description": "The program runs."}})
+@router.get("/live", response_class=Response, responses={200: {"model": health_schemas.Health, "description": "The program runs."}})
 async def get_liveness() -> Response:
     """Say whether the program runs, whatever its dependencies do."""
     return answers.json({"status": "ok"})
@@ -27,7 +27,7 @@ async def get_liveness() -> Response:
 @router.get(
     "/ready",
     response_class=Response,
-    responses={200: {"model": schemas.Readiness, "description": "At least one store answers."}, 503: _NOT_READY},
+    responses={200: {"model": health_schemas.Readiness, "description": "At least one store answers."}, 503: _NOT_READY},
 )
 async def get_readiness(context: InContext, request: Request) -> Response:
     """Say whether the program can do its work.
@@ -52,7 +52,7 @@ async def get_readiness(context: InContext, request: Request) -> Response:
 @router.get(
     "/circuits",
     response_class=Response,
-    responses={200: {"model": schemas.Circuits, "description": "Circuit breakers, one a dependency."}},
+    responses={200: {"model": health_schemas.Circuits, "description": "Circuit breakers, one a dependency."}},
 )
 async def get_circuits(context: InContext) -> Response:
     """Say which dependencies queries are kept from for a while, because they failed again and again, and until when."""
