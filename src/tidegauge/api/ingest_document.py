@@ -49,9 +49,10 @@ def operation(problems: dict[int | str, dict[str, Any]]) -> dict[str, Any]:
         "tags": ["logs"],
         "summary": "Send log records",
         "description": (
-            "For applications without OTLP: an object, an array of objects, or one object a line (application/x-ndjson). `timestamp` (also "
-            "`time`, `@timestamp`: RFC 3339, or a number of seconds, milliseconds, microseconds or nanoseconds), `level` (`severity`), `message` "
-            "(`msg`, `body`), `service`, `logger`, `trace_id`, `span_id` and `traceparent` are understood; everything else becomes attributes. "
+            "For applications without OTLP: an object, an array of objects, or one object a line (application/x-ndjson). `timestamp` "
+            "(also `time`, `@timestamp`: RFC 3339, or a number of seconds, milliseconds, microseconds or nanoseconds), `level` "
+            "(`severity`), `message` (`msg`, `body`), `service`, `logger`, `trace_id`, `span_id` and `traceparent` are understood; "
+            "everything else becomes attributes. "
             "Answered when the records are stored; those that cannot be are named, and the others stored. docs/ways-in.md has it all."
         ),
         "parameters": [
