@@ -153,6 +153,7 @@ class QueryCache:
         self._telling: asyncio.Task[None] | None = None
         self._computing: dict[tuple[int, str], _Computation] = {}
         self._kept_until_ns = 0
+        self._away_ns = 0
 
     async def __aenter__(self) -> Self:
         return self
@@ -218,6 +219,7 @@ class QueryCache:
         told, *values = await self._cache.get(tenant_id, [self._late_key(question.topic), *keys])
         if self._cache.failures != failures:
             self._count("error", 1)
+            self._away_ns = self._now_ns()
         key_of_late = tenant_id, question.topic
         late_ns = max(_stamp(told), self._late.get(key_of_late, 0))
         if _stamp(told) == late_ns > 0:
@@ -226,7 +228,8 @@ class QueryCache:
         found: dict[str, Sequence[Row]] = {}
         for key, value in zip(keys, values, strict=True):
             computed_ns = _stamp(value)
-            if value is None or computed_ns <= late_ns + _SETTLE_NS:
+            # While the store was away others could not say what came late, and may not have done so yet.
+            if value is None or computed_ns <= max(late_ns + _SETTLE_NS, self._away_ns):
                 continue
             rows = question.codec.decode(value[_STAMP_BYTES:])
             if rows is not None:

@@ -413,3 +413,37 @@ def test_what_comes_when_nothing_is_kept_is_not_looked_at() -> None:
     cache = QueryCache(MemoryCache(1 << 16), "db", timedelta(minutes=1), timedelta(minutes=5), shared=False, now_ns=Clock())
     assert cache.closed_before_ns() == 0
     assert Topic("logs") is Topic.LOGS
+
+
+async def test_what_was_kept_before_the_store_was_away_is_read_anew(product: Product) -> None:
+    bytes_ = Away(1 << 20)
+    here, there = (Product(product.store, product.clock, bytes_, shared=True) for _ in range(2))
+    start, end = START + 50 * BLOCK, START + 60 * BLOCK
+    before = await here.asked(start, end)
+    bytes_.away = True
+    product.clock.now_ns += 1
+    assert await here.asked(start, end) == before
+    refused = bytes_.refused
+    await there.sent(start)
+    # The other worker has tried to tell what came late by it, and will again soon.
+    await until(lambda: bytes_.refused > refused)
+    bytes_.away = False
+    assert (await here.asked(start, end))[0].value == before[0].value + 1
+    await there.cache.__aexit__()
+
+
+class Away(MemoryCache):
+    """May be away."""
+
+    away = False
+    refused = 0
+
+    async def get(self, tenant_id: int, keys: Sequence[str]) -> Sequence[bytes | None]:
+        self.failures += self.away
+        return [None for _ in keys] if self.away else await super().get(tenant_id, keys)
+
+    async def set(self, tenant_id: int, entries: Mapping[str, bytes], ttl: timedelta) -> None:
+        self.failures += self.away
+        self.refused += self.away
+        if not self.away:
+            await super().set(tenant_id, entries, ttl)
