@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 
 from tidegauge.errors import Unavailable
@@ -77,3 +78,17 @@ async def test_the_oldest_are_given_up_and_that_is_said(written: list[int], capl
         sink.note([request(number) for number in range(1500)])
     assert written == list(range(500, 1500))
     assert "rejections of 500 requests" in caplog.text
+
+
+async def test_one_that_cannot_be_written_keeps_no_others(written: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    record = rejection_sink.RejectionRecorder.record
+
+    async def fails(recorder: Any, connection: Any, requests: Sequence[IngestRequest]) -> None:
+        if any(request.bytes == 2 for request in requests):
+            raise psycopg.DataError("a defect")
+        await record(recorder, connection, requests)
+
+    monkeypatch.setattr(rejection_sink.RejectionRecorder, "record", fails)
+    async with PostgresRejectionSink(Database(away=0)) as sink:  # type: ignore[arg-type]
+        sink.note([request(number) for number in range(5)])
+    assert written == [0, 1, 3, 4]

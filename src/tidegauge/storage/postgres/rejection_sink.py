@@ -30,6 +30,7 @@ class PostgresRejectionSink:
         self._recorder = RejectionRecorder()
         self._waiting: deque[IngestRequest] = deque(maxlen=_MOST_WAITING)
         self._given_up = 0
+        self._at_once = _AT_ONCE
         self._came = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -66,13 +67,21 @@ class PostgresRejectionSink:
 
     async def _write(self) -> bool:
         """Write some of them; whether it succeeded."""
-        some = list(self._waiting)[:_AT_ONCE]
+        some = list(self._waiting)[: self._at_once]
         try:
             async with self._database.writing() as connection:
                 await self._recorder.record(connection, some)
+        except (psycopg.DataError, psycopg.IntegrityError, UnicodeError) as error:
+            # One of them cannot be written, now or later: the others must not wait for it.
+            if len(some) > 1:
+                self._at_once = 1
+                return True
+            _logger.error("the rejections of a request of logs cannot be written down", exc_info=error)
         except (TidegaugeError, psycopg.Error) as error:
             _logger.debug("rejections wait: %s", error)
             return False
+        else:
+            self._at_once = min(2 * self._at_once, _AT_ONCE)
         # Some may have been given up meanwhile.
         written = set(map(id, some))
         self._waiting = deque((each for each in self._waiting if id(each) not in written), maxlen=_MOST_WAITING)
