@@ -20,6 +20,7 @@ from tidegauge.model.query import LogFilter, TimeRange
 from tidegauge.storage.elasticsearch import Lifecycle, opened, status
 from tidegauge.storage.elasticsearch.client import Client, connected
 from tidegauge.storage.elasticsearch.documents import Stream
+from tidegauge.storage.elasticsearch.repeats import Repeats
 from tidegauge.storage.elasticsearch.retention import Retention
 from tidegauge.storage.elasticsearch.schema import prepare, template_name
 
@@ -191,3 +192,20 @@ async def test_a_template_that_is_gone_is_put_back(elasticsearch_url: str, clien
     (index,) = await indices(client, stream.name)
     told = (await client.api.indices.get(index=index)).body[index]
     assert (told["data_stream"], told["mappings"]["_meta"]["product"]) == (stream.name, "tidegauge")
+
+
+async def test_of_attempts_across_two_rollovers_one_copy_is_left(stores: Stores, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def ended(*_: object) -> None:
+        raise Unavailable("it went away between the copy and its removal")
+
+    one = request([record(NOW + place, f"n{place}") for place in range(5)])
+    await stores.commit(one)
+    await stores.roll_over()
+    with monkeypatch.context() as broken, pytest.raises(Unavailable):
+        broken.setattr(Repeats, "remove", ended)
+        await stores.commit(one)
+    await stores.roll_over()
+    (outcome,) = await stores.commit(one)
+    assert outcome.rejected == 0
+    counts = [(await client.api.count(index=index)).body["count"] for index in await indices(client, stream_of(stores))]
+    assert counts == [5, 0, 0]

@@ -6,6 +6,7 @@ acknowledged: what is there already is taken out of the new one again. So of an 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,7 +23,13 @@ _DELETED = "errors,items.*.status"
 
 @dataclass(frozen=True, slots=True)
 class _Index:
-    """A backing index that a stream went on to: those before it, and until when (ns since the Unix epoch) resends are looked for."""
+    """A backing index that a stream went on to.
+
+    Attributes:
+        older: those before it, the oldest first.
+        until_ns: until when (ns since the Unix epoch) resends are looked for.
+
+    """
 
     older: tuple[str, ...]
     until_ns: int
@@ -63,23 +70,28 @@ class Repeats:
             known = self._indices.get(index) or await self._look_up(index)
             if known.older:
                 ids = {each for ids in digests.values() for each in ids}
-                await self._delete(index, sorted(ids & await self._in_older(known.older, list(digests))))
+                copies = await self._in_older(known.older, list(digests))
+                places = {each: [*copies[each], index] for each in ids & copies.keys()}
+                # The first one stays, whoever looks: an attempt may have ended between its copy and this, and the stream gone on since.
+                for place in {later for found in places.values() for later in found[1:]}:
+                    await self._delete(place, sorted(each for each, found in places.items() if place in found[1:]))
 
     async def _look_up(self, index: str) -> _Index:
         with failures("look up its indices"):
             found = await self._client.api.indices.get(index=self._stream, filter_path="*.settings.index.creation_date")
             created = {name: int(told["settings"]["index"]["creation_date"]) for name, told in found.body.items()}
             born_ns = created.get(index, 0) * 1_000_000
-            older = tuple(sorted(name for name, at in created.items() if name != index and (at, name) < (created.get(index, 0), index)))
+            before = sorted((at, name) for name, at in created.items() if (at, name) < (created.get(index, 0), index))
+            older = tuple(name for _, name in before)
             if older:
                 # What was written there at the last moment must be found.
                 await self._client.api.indices.refresh(index=list(older), ignore_unavailable=True)
         known = self._indices[index] = _Index(older, born_ns + self._window_ns)
         return known
 
-    async def _in_older(self, older: tuple[str, ...], digests: list[str]) -> set[str]:
-        """The ids of these requests' records in these indices."""
-        found: set[str] = set()
+    async def _in_older(self, older: tuple[str, ...], digests: list[str]) -> dict[str, list[str]]:
+        """Of these requests' records in these indices the ids, each with those that hold it, the oldest first."""
+        found: dict[str, list[str]] = defaultdict(list)
         after: list[Any] | None = None
         while True:
             answer = await self._client.search(
@@ -87,14 +99,15 @@ class Repeats:
                 query={"bool": {"filter": [{"terms": {"tidegauge.request_digest": digests}}]}},
                 source=False,
                 size=_PAGE,
-                sort=[{"tidegauge.request_digest": "asc"}, {"tidegauge.ordinal": "asc"}],
+                sort=[{"tidegauge.request_digest": "asc"}, {"tidegauge.ordinal": "asc"}, {"_index": "asc"}],
                 track_total_hits=False,
                 **({} if after is None else {"search_after": after}),
             )
             hits = answer["hits"]["hits"]
-            found.update(hit["_id"] for hit in hits)
+            for hit in hits:
+                found[hit["_id"]].append(hit["_index"])
             if len(hits) < _PAGE:
-                return found
+                return {each: sorted(indices, key=older.index) for each, indices in found.items()}
             after = hits[-1]["sort"]
 
     async def _delete(self, index: str, ids: list[str]) -> None:
