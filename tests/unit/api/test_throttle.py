@@ -10,8 +10,8 @@ import pytest
 
 from tests.unit.api.conftest import NOW_NS, Stores
 from tidegauge.api.app import create_app
-from tidegauge.clients import address
 from tidegauge.api.services import ApiServices, Limits
+from tidegauge.clients import address
 from tidegauge.config import ApiSettings
 from tidegauge.storage.cache.limiter import MemoryLimiter
 from tidegauge.storage.cache_interface import Window
