@@ -112,6 +112,7 @@ class HttpServer:
         self._draining: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> HttpServer:
+        logging.getLogger("uvicorn.error").addFilter(_not_given_up)
         self._set_date()
         self._clock = asyncio.create_task(self._tick(), name="http-date")
         return self
@@ -239,3 +240,8 @@ def _refusal_headers(media_type: str, body: bytes) -> list[tuple[bytes, bytes]]:
 def _not_cancelled(record: logging.LogRecord) -> bool:
     """A request that was cancelled by the end of the program is no error of the application."""
     return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+
+def _not_given_up(record: logging.LogRecord) -> bool:
+    """An answer that is left unfinished because nobody takes it is no error of the application; its connection is closed then."""
+    return record.msg != "ASGI callable returned without completing response."

@@ -134,3 +134,18 @@ async def test_a_connection_that_is_let_go_gets_its_answer_first() -> None:
         status, headers, body = await client.answer()
         assert (status, headers["connection"], body) == (200, "close", b"two")
         assert await client.ended()
+
+
+async def _half(_scope: Any, _receive: Any, send: Any) -> None:
+    """Gives its client up in the middle of the answer, as a live tail does with one that takes nothing."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"half", "more_body": True})
+
+
+async def test_giving_a_client_up_closes_its_connection_and_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    async with running(_half) as (_, connect):
+        client = await connect()
+        client.send("/", b"")
+        async with asyncio.timeout(20):
+            assert (await client.reader.read()).endswith(b"half\r\n")
+    assert caplog.records == []
