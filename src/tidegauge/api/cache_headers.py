@@ -26,7 +26,7 @@ class CacheHeaders:
         with noting_use() as use:
 
             async def tell(message: Message) -> None:
-                if message["type"] == "http.response.start" and use.hits + use.misses:
+                if message["type"] == "http.response.start" and message["status"] < 400 and use.hits + use.misses:
                     message["headers"] = [*message.get("headers", ()), *self._headers(use)]
                 await send(message)
 
