@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from tidegauge.config import Settings
 from tidegauge.health.circuits import Guard
-from tidegauge.ingest.writer import Writer
+from tidegauge.ingest.writer import Writer, writer_for
 from tidegauge.shared_stores import SharedStores
 from tidegauge.storage import elasticsearch
 from tidegauge.storage.elasticsearch import Lifecycle, LogStoreStatus
@@ -22,8 +22,6 @@ from tidegauge.telemetry.assembly import Telemetry
 
 # Of a commit's time Elasticsearch waits for its disk, of which several may be under way.
 _GROUPS = 4
-# As for the other writer: what receivers have let go by then is not waited for much longer.
-_WRITER_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +43,13 @@ async def on_elasticsearch(
         ConfigurationError: what answers is no Elasticsearch, or one that is too old.
 
     """
-    ingest = settings.ingest
     async with (
         PostgresRejectionSink(database) as rejections,
         elasticsearch.opened(settings.logs, _lifecycle(settings), guard, rejections, now_ns) as stores,
-        Writer(
+        writer_for(
+            settings,
             shared.ingest(telemetry.store(stores.ingest, "elasticsearch")),
-            max_pending_bytes=ingest.max_pending_bytes,
-            group_max_rows=ingest.group_max_rows,
-            group_max_bytes=ingest.group_max_bytes,
-            commit_timeout=ingest.commit_timeout,
-            max_queue_delay=ingest.max_queue_delay,
             groups=min(_GROUPS, settings.logs.elasticsearch_connections),
-            close_timeout=settings.serve.shutdown_timeout * _WRITER_SHARE,
         ) as writer,
     ):
         yield Logs(writer, stores.logs, stores.ping)

@@ -24,7 +24,7 @@ from tidegauge.health.circuits import Circuit, CircuitLimits, Guard, unguarded
 from tidegauge.health.readiness import Readiness
 from tidegauge.ingest.ingestor import Ingestor
 from tidegauge.ingest.limits import TimeLimits
-from tidegauge.ingest.writer import SUSPECTS, Writer
+from tidegauge.ingest.writer import ENOUGH_ROWS, SUSPECTS, Writer, writer_for
 from tidegauge.maintenance import Maintenance
 from tidegauge.model.batch import Signal
 from tidegauge.otlp.decode import Decoder
@@ -53,14 +53,11 @@ from tidegauge.telemetry.sampling import circuit_sample, ingest_sample, pool_sam
 Report = Callable[[str], None]
 _QUIET_SECONDS = 3.0
 _LAST_TURN_SECONDS = 1.0
-# Of the time that a stop may take: what receivers have let go by then is not waited for much longer.
-_WRITER_SHARE = 0.1
 # What a request waits for is another worker's commit of the same one; its neighbours should not wait for that.
 _INGEST_LOCK_TIMEOUT = timedelta(milliseconds=500)
-# Where transactions are serialised, one group is made ready while another is committed.
+# Where transactions are serialised, one group is made ready while another is committed, and there is time for more rows.
 _SERIALISED_GROUPS = 2
-# Rows of a group that is worth its transaction: on a server a larger one gains little, where they are serialised there is time for more.
-_ENOUGH_ROWS, _SERIALISED_ENOUGH_ROWS = 2048, 4096
+_SERIALISED_ENOUGH_ROWS = 4096
 # Maintenance does one thing at a time; one spare for the moment after a connection broke.
 _OWN_POOL_SIZE = 2
 
@@ -221,16 +218,11 @@ async def _writer(
             settings.cardinality,
             direct_compress=ingest.direct_compress and abilities.direct_compress,
         )
-        async with Writer(
+        async with writer_for(
+            settings,
             shared.ingest(telemetry.store(store, "timescaledb")),
-            max_pending_bytes=ingest.max_pending_bytes,
-            group_max_rows=ingest.group_max_rows,
-            group_max_bytes=ingest.group_max_bytes,
-            commit_timeout=ingest.commit_timeout,
-            max_queue_delay=ingest.max_queue_delay,
             groups=ingest.writer_connections if abilities.parallel_writers else min(ingest.writer_connections, _SERIALISED_GROUPS),
-            enough_rows=_ENOUGH_ROWS if abilities.parallel_writers else _SERIALISED_ENOUGH_ROWS,
-            close_timeout=settings.serve.shutdown_timeout * _WRITER_SHARE,
+            enough_rows=ENOUGH_ROWS if abilities.parallel_writers else _SERIALISED_ENOUGH_ROWS,
         ) as writer:
             yield writer
 

@@ -16,12 +16,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Self
 
+from tidegauge.config import Settings
 from tidegauge.errors import NotAsAGroup, Overloaded, TidegaugeError, Unavailable
 from tidegauge.ingest.admission import Admission, Share
 from tidegauge.storage.interface import IngestOutcome, IngestRequest, IngestStore
 
 # Requests that were parted from their group and are stored alone, at a time: one that is to blame, and its last neighbour.
 SUSPECTS = 2
+# Rows of a group that is worth its transaction where several are under way: a larger one gains little.
+ENOUGH_ROWS = 2048
+# Of the time that a stop may take: what receivers have let go by then is not waited for much longer.
+_CLOSE_SHARE = 0.1
 _PROBE_SECONDS = 0.5
 # A small group waits for company: while another group is under way as long as a commit takes, but not for longer than this,
 _COMPANY_SECONDS = 0.25
@@ -31,6 +36,22 @@ _COMING_SECONDS = 0.01
 _PAUSE_SECONDS = 0.003
 _WEIGHT = 0.2
 _logger = logging.getLogger(__name__)
+
+
+def writer_for(settings: Settings, store: IngestStore, *, groups: int, enough_rows: int = ENOUGH_ROWS) -> Writer:
+    """A writer to ``store`` as Settings have it; what depends on the store is told: see :class:`Writer`."""
+    ingest = settings.ingest
+    return Writer(
+        store,
+        max_pending_bytes=ingest.max_pending_bytes,
+        group_max_rows=ingest.group_max_rows,
+        group_max_bytes=ingest.group_max_bytes,
+        commit_timeout=ingest.commit_timeout,
+        max_queue_delay=ingest.max_queue_delay,
+        groups=groups,
+        enough_rows=enough_rows,
+        close_timeout=settings.serve.shutdown_timeout * _CLOSE_SHARE,
+    )
 
 
 @dataclass(slots=True, eq=False)
@@ -68,7 +89,7 @@ class Writer:
         commit_timeout: timedelta,
         max_queue_delay: timedelta = timedelta(seconds=1),
         groups: int = 1,
-        enough_rows: int = 2048,
+        enough_rows: int = ENOUGH_ROWS,
         close_timeout: timedelta | None = None,
     ) -> None:
         self._store = store
