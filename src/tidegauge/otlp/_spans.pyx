@@ -88,50 +88,23 @@ cdef class _Scan:
                 continue
             if wire != LENGTH or not read_inner(&body, &inner):
                 return None
-            resource = self.resource(inner)
+            resource = self.around(inner, False)
             if resource is None:
                 return None
             found.append(resource)
         return found
 
-    cdef tuple resource(self, Cursor message):
-        """A ResourceSpans: (resource, schema_url, scopes)."""
-        cdef uint32_t number
-        cdef int wire
-        cdef Cursor inner
-        cdef list scopes = []
-        cdef bytes resource = None
-        cdef str url = None
-        while message.at < message.end:
-            if not read_tag(&message, &number, &wire):
-                return None
-            if number > 3:
-                if not skip_value(&message, wire):
-                    return None
-                continue
-            if wire != LENGTH or not read_inner(&message, &inner):
-                return None
-            if number == 2:
-                scope = self.scope(inner)
-                if scope is None:
-                    return None
-                scopes.append(scope)
-            elif number == 1 and resource is None:
-                resource = bytes_of(&inner)
-            elif number == 3 and url is None and text_outcome(&inner) != DECLINED:
-                url = string_of(&inner)
-            else:
-                return None
-        return resource or b"", url or "", scopes
+    cdef tuple around(self, Cursor message, bint is_scope):
+        """A ResourceSpans: (resource, schema_url, scopes); or a ScopeSpans: (scope, schema_url, number of spans, those that are odd).
 
-    cdef tuple scope(self, Cursor message):
-        """A ScopeSpans: (scope, schema_url, number of spans, those of them that are odd)."""
+        Their fields have the same numbers.
+        """
         cdef uint32_t number
         cdef int wire, outcome
         cdef Cursor inner
         cdef Py_ssize_t count = 0
-        cdef list odd = []
-        cdef bytes scope = None
+        cdef list found = []
+        cdef bytes origin = None
         cdef str url = None
         while message.at < message.end:
             if not read_tag(&message, &number, &wire):
@@ -142,20 +115,25 @@ cdef class _Scan:
                 continue
             if wire != LENGTH or not read_inner(&message, &inner):
                 return None
-            if number == 2:
+            if number == 2 and is_scope:
                 outcome = self.span(inner)
                 if outcome == DECLINED:
                     return None
                 if outcome == ODD:
-                    odd.append((count, inner.at - self.base, inner.end - self.base))
+                    found.append((count, inner.at - self.base, inner.end - self.base))
                 count += 1
-            elif number == 1 and scope is None:
-                scope = bytes_of(&inner)
+            elif number == 2:
+                scope = self.around(inner, True)
+                if scope is None:
+                    return None
+                found.append(scope)
+            elif number == 1 and origin is None:
+                origin = bytes_of(&inner)
             elif number == 3 and url is None and text_outcome(&inner) != DECLINED:
                 url = string_of(&inner)
             else:
                 return None
-        return scope or b"", url or "", count, odd
+        return (origin or b"", url or "", count, found) if is_scope else (origin or b"", url or "", found)
 
     cdef int span(self, Cursor message) except -1:
         """Add a row."""
