@@ -25,6 +25,12 @@ _SCRIPTS = (
     "views/04_traces.sql",
     "views/05_logs.sql",
     "views/06_functions.sql",
+    "views/10_planning.sql",
+    "views/11_percentiles.sql",
+    "views/12_search.sql",
+    "views/13_analysis.sql",
+    "views/14_sql.sql",
+    # Grants what is there by now.
     "views/07_reader.sql",
     "views/08_comments.sql",
 )
