@@ -112,7 +112,7 @@ def lock(_: Sequence[str]) -> int:
         "--no-emit-index-url",
         "--no-header",
     ]
-    extras = [part for name in ("elasticsearch", "redis", "sentry", "simulate", "tracing") for part in ("--extra", name)]
+    extras = [part for name in ("arrow", "elasticsearch", "redis", "sentry", "simulate", "tracing") for part in ("--extra", name)]
     variants = {
         "runtime": [*extras, "--group", "build"],
         "dev": [*extras, "--group", "dev"],
