@@ -1,6 +1,19 @@
 -- The analysts' surface away, in the order of what stands on what. Without CASCADE: what a team has built on it makes this fail
 -- and say so, rather than vanish.
 
+DROP FUNCTION IF EXISTS tidegauge.tier_states(text);
+DO $$
+DECLARE
+    stored record;
+BEGIN
+    FOR stored IN
+        SELECT format('tidegauge.%I', v.viewname) AS name FROM pg_catalog.pg_views v
+        WHERE v.schemaname = 'tidegauge' AND v.viewname LIKE '%\_stored'
+    LOOP
+        EXECUTE 'DROP VIEW ' || stored.name;
+    END LOOP;
+END
+$$;
 DROP FUNCTION IF EXISTS analytics.duration_percentile(double precision, text, timestamptz, timestamptz, text);
 DROP FUNCTION IF EXISTS analytics.duration_percentiles(double precision[], interval, timestamptz, timestamptz, text, text);
 DROP FUNCTION IF EXISTS analytics.increases(text, interval, timestamptz, timestamptz);
