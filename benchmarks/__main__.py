@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable
 from typing import NamedTuple
 
-from benchmarks import databases, decode, ingest, limits, logs, overload, writer
+from benchmarks import databases, decode, fill, ingest, limits, logs, overload, writer
 from benchmarks.report import Report, arguments
 
 
@@ -54,6 +54,7 @@ _BENCHMARKS = {
     "ingest": _Benchmark("end to end over HTTP or gRPC, beside the same", ingest.add_arguments, ingest.measure),
     "overload": _Benchmark("five times as much as can be stored: memory, answers, losses", _overload_arguments, _overload),
     "logs": _Benchmark("logs on Elasticsearch beside its own helpers.bulk, and text search", logs.add_arguments, logs.measure),
+    "fill": _Benchmark("a database of weeks of spans and points to ask questions of, and its size", fill.add_arguments, fill.measure),
     "client": _Benchmark("what the load client itself reaches", limits.add_arguments, limits.measure),
 }
 _BY_DEFAULT = ("decode", "writer", "ingest")
