@@ -1,4 +1,4 @@
-"""Every SQL example of the documents runs, as the reader role."""
+"""Every SQL example of the documents runs, as the reader role; blocks marked ``sql owner`` as the owner, before."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tests.servers.timescaledb import TestDatabase
 from tidegauge.storage.postgres import scripts
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = [ROOT / "README.md", ROOT / "docs/data-model.md", ROOT / "docs/operations.md"]
+DOCUMENTS = [ROOT / "README.md", ROOT / "docs/data-model.md", ROOT / "docs/operations.md", ROOT / "docs/sql.md"]
 
 
-def examples(path: Path) -> list[str]:
+def examples(path: Path, mark: str = "sql") -> list[str]:
     """The statements of a document's ``sql`` blocks."""
-    blocks = re.findall(r"^```sql\n(.*?)^```", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    blocks = re.findall(rf"^```{mark}\n(.*?)^```", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     return [statement for block in blocks for _, statement in scripts.statements(block)]
 
 
@@ -26,6 +26,9 @@ def test_examples_run(path: Path, database: TestDatabase) -> None:
     assert database.reader_dsn is not None
     found = examples(path)
     assert found
+    with psycopg.connect(database.owner_dsn, autocommit=True, prepare_threshold=None) as connection:
+        for statement in examples(path, "sql owner"):
+            connection.execute(statement)  # type: ignore[call-overload]
     with psycopg.connect(database.reader_dsn, autocommit=True, prepare_threshold=None) as connection:
         for statement in found:
             try:
