@@ -15,8 +15,10 @@ WITH raw (relation, kind, chunk_interval, compress_after, retention) AS (
     ('metric_exemplars', 'raw', %(metrics_chunk)s, %(metrics_compress_after)s, %(metrics_retention)s),
     ('traces', 'raw', %(traces_chunk)s, %(traces_compress_after)s, %(traces_retention)s),
     ('trace_index', 'raw', %(traces_chunk)s, %(traces_compress_after)s, %(traces_retention)s),
+    ('service_edges_minutely', 'raw', %(traces_chunk)s, NULL, %(minutely_retention)s),
     ('logs', 'raw', %(logs_chunk)s, %(logs_compress_after)s, %(logs_retention)s),
     ('ingest_requests', 'ledger', INTERVAL '4 hours', NULL, %(dedup_window)s),
+    ('kept_spans', 'ledger', INTERVAL '30 days', NULL, %(hourly_retention)s),
     ('ingest_rejections', 'ledger', INTERVAL '1 day', NULL, %(rejections_retention)s)
 ),
 
@@ -41,7 +43,15 @@ rollup (relation, source, tier) AS (
     ('trace_durations_daily', 'trace_durations_hourly', 'daily'),
     ('service_durations_minutely', 'trace_durations_minutely', 'minutely'),
     ('service_durations_hourly', 'service_durations_minutely', 'hourly'),
-    ('service_durations_daily', 'service_durations_hourly', 'daily')
+    ('service_durations_daily', 'service_durations_hourly', 'daily'),
+    ('service_percentiles_minutely', 'service_durations_minutely', 'minutely'),
+    ('service_percentiles_hourly', 'service_durations_hourly', 'hourly'),
+    ('service_totals_minutely', 'traces_minutely', 'minutely'),
+    ('service_totals_hourly', 'traces_hourly', 'hourly'),
+    ('metric_histograms_minutely', 'metric_histograms', 'minutely'),
+    ('metric_exponentials_minutely', 'metric_histograms', 'minutely'),
+    ('metric_exponentials_hourly', 'metric_histograms', 'hourly'),
+    ('metric_exponentials_daily', 'metric_exponentials_hourly', 'daily')
 ),
 
 kept (relation, kind, source, bucket_width, chunk_interval, compress_after, retention, refresh_end_offset, refresh_every) AS (

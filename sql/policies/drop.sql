@@ -12,6 +12,14 @@ BEGIN
 END
 $$;
 
+DROP FUNCTION IF EXISTS tidegauge.keep_before_drop(text, timestamptz, timestamptz);
+DROP FUNCTION IF EXISTS tidegauge.apply_service_map_job(boolean);
+DROP PROCEDURE IF EXISTS tidegauge.refresh_service_map_job(integer, jsonb);
+DROP FUNCTION IF EXISTS tidegauge.refresh_service_map(bigint);
+DROP FUNCTION IF EXISTS tidegauge.compute_service_map(timestamptz, timestamptz);
+DROP FUNCTION IF EXISTS tidegauge.service_map_pending();
+DROP FUNCTION IF EXISTS tidegauge.find_calls(timestamptz, timestamptz);
+DROP FUNCTION IF EXISTS tidegauge.service_map_lag();
 DROP FUNCTION IF EXISTS tidegauge.apply_lifecycle(boolean);
 DROP FUNCTION IF EXISTS tidegauge.apply_chunk_interval(text);
 DROP FUNCTION IF EXISTS tidegauge.apply_columnstore_policy(text, boolean);

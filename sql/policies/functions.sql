@@ -135,6 +135,7 @@ BEGIN
             END IF;
         END LOOP;
         PERFORM pg_catalog.set_config('search_path', extension_schema, true), pg_catalog.set_config('lock_timeout', '10s', true);
+        PERFORM tidegauge.keep_before_drop(relation, expired.range_start, expired.range_end);
         PERFORM drop_chunks(
             pg_catalog.format('tidegauge.%I', relation)::regclass, older_than => expired.range_end, newer_than => expired.range_start
         );
@@ -180,6 +181,7 @@ BEGIN
         END IF;
         PERFORM tidegauge.apply_drop_job(kept.relation, by_workers);
     END LOOP;
+    PERFORM tidegauge.apply_service_map_job(by_workers);
 END
 $$;
 

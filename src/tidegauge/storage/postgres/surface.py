@@ -19,6 +19,7 @@ from tidegauge.storage.postgres.capabilities import Capabilities
 
 _SCRIPTS = (
     "policies/functions.sql",
+    "policies/analysis.sql",
     "views/01_basics.sql",
     "views/02_entities.sql",
     "views/03_metrics.sql",
