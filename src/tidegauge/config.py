@@ -48,6 +48,7 @@ from tidegauge.sections import (
     OtlpSettings,
     Section,
     ServeSettings,
+    SqlSettings,
     TelemetrySettings,
     ThrottleSettings,
 )
@@ -71,6 +72,7 @@ __all__ = [
     "OtlpSettings",
     "ServeSettings",
     "Settings",
+    "SqlSettings",
     "TelemetrySettings",
     "ThrottleSettings",
     "effective",
@@ -103,6 +105,7 @@ class Settings(Section):
     """Every setting, read once and frozen."""
 
     api: ApiSettings = Field(default_factory=ApiSettings)
+    sql: SqlSettings = Field(default_factory=SqlSettings)
     otlp: OtlpSettings = Field(default_factory=OtlpSettings)
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     embedded: EmbeddedSettings = Field(default_factory=EmbeddedSettings)

@@ -12,10 +12,14 @@
     │   ├── RequestTimeout          408  a body that does not arrive
     │   ├── UnsupportedMediaType    415
     │   ├── PayloadTooLarge         413  before or after decompression
-    │   └── AnswerTooLarge          413  what was asked for is whole or nothing, and larger than an answer may be
+    │   ├── AnswerTooLarge          413  what was asked for is whole or nothing, and larger than an answer may be
+    │   ├── SqlFailed               400  the database does not take or cannot carry out an analyst's SQL
+    │   ├── SqlForbidden            403  an analyst's SQL does more than read what it may
+    │   └── SqlTooCostly            422  an analyst's SQL would cost, or has taken, more than it may
     ├── Overloaded                  429  pending work is at its limit; retryable
     ├── RateLimited                 429  a client is over its limits; retryable
     ├── Unavailable                 503  a dependency is away; retryable
+    │   ├── SqlNotReady                  there is no role that analysts' SQL could be run as
     │   ├── StatementTimeout             a statement ran into its limit
     │   ├── Busy                         it is there, and every connection to it is in use
     │   ├── CircuitOpen                  it failed so often that it is not asked for a while
@@ -145,6 +149,39 @@ class AnswerTooLarge(RequestError):
     title = "Answer too large"
 
 
+class SqlFailed(RequestError):
+    """The database does not take an analyst's SQL, or cannot carry it out.
+
+    Attributes:
+        sqlstate: PostgreSQL's code (Appendix A of its manual), where it gave one.
+        position: the character of the text that is to blame, from 1, where one is.
+
+    """
+
+    title = "SQL failed"
+
+    def __init__(self, message: str, *, hint: str = "", sqlstate: str | None = None, position: int | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.sqlstate = sqlstate
+        self.position = position
+
+
+class SqlForbidden(SqlFailed):
+    """An analyst's SQL does more than read what it may."""
+
+    http_status = 403
+    grpc_code = 7  # PERMISSION_DENIED
+    title = "SQL not allowed"
+
+
+class SqlTooCostly(SqlFailed):
+    """An analyst's SQL would cost more than it may, or has taken longer."""
+
+    http_status = 422
+    grpc_code = 8  # RESOURCE_EXHAUSTED, without RetryInfo
+    title = "SQL too costly"
+
+
 class RetryableError(TidegaugeError):
     """The same request may succeed later.
 
@@ -180,6 +217,10 @@ class Busy(Unavailable):
 
 class CircuitOpen(Unavailable):
     """A dependency failed so often that it is not asked until its circuit breaker lets a probe through."""
+
+
+class SqlNotReady(Unavailable):
+    """There is no role that analysts' SQL could be run as without risk; says what the owner has to do."""
 
 
 class RateLimited(RetryableError):

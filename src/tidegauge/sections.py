@@ -98,6 +98,28 @@ class ApiSettings(Section):
         return value
 
 
+class SqlSettings(Section):
+    """The SQL endpoint, and what readers' SQL may cost."""
+
+    enabled: bool = Field(True, description="whether POST /api/v1/sql answers")
+    role: Role = Field("tidegauge_sql", description="server: role that the endpoint signs in as; made by migrations where they may")
+    database_url: SecretStr | None = Field(
+        None, description="postgresql://… that the endpoint uses instead, of a role that may only read; may be a replica's"
+    )
+    timeout: Timeout = Field(timedelta(seconds=10), description="a statement is ended after")
+    max_rows: int = Field(100_000, ge=1, le=10_000_000, description="most rows of an answer")
+    max_bytes: Size = Field(ByteSize(64 << 20), ge=1 << 16, description="most bytes of an answer, and of one row")
+    max_cost: float = Field(10_000_000, gt=0, description="a statement whose plan costs more, as EXPLAIN says, is refused")
+    work_mem: Size = Field(ByteSize(32 << 20), ge=1 << 16, description="server: memory of one sort or hash, beyond which it goes to disk")
+    temp_bytes: Size = Field(ByteSize(1 << 30), ge=1 << 16, description="server: most disk for those, where the owner may limit it")
+    concurrency: int = Field(2, ge=1, le=32, description="statements of a process at a time; others wait")
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_postgres(cls, value: SecretStr | None) -> SecretStr | None:
+        return DatabaseSettings._is_postgres(value)  # noqa: SLF001  (the same form)
+
+
 class OtlpSettings(Section):
     """The OTLP receivers."""
 

@@ -14,7 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from tidegauge.errors import InvalidArgument, MethodNotAllowed, RetryableError, TidegaugeError
+from tidegauge.errors import InvalidArgument, MethodNotAllowed, RetryableError, SqlFailed, TidegaugeError
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -47,6 +47,8 @@ def of_error(error: TidegaugeError, instance: str = "") -> Response:
     errors = []
     if isinstance(error, InvalidArgument) and error.parameter:
         errors = [{"parameter": error.parameter, "message": error.hint or error.message}]
+    if isinstance(error, SqlFailed) and error.sqlstate:
+        errors = [{"parameter": "sql", "message": error.message, "sqlstate": error.sqlstate, "position": error.position}]
     return problem(error.http_status, error.title, error.message, hint=error.hint, instance=instance, errors=errors, headers=headers)
 
 

@@ -30,6 +30,8 @@ class ParameterError(_Model):
     parameter: str
     value: str | None = None
     message: str
+    sqlstate: str | None = Field(None, description="of SQL: PostgreSQL's error code")
+    position: int | None = Field(None, description="of SQL: the character to blame, from 1")
 
 
 class Problem(_Model):

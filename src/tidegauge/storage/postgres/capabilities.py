@@ -21,6 +21,8 @@ class Capabilities:
         direct_compress: COPY can write straight into the columnstore (TimescaleDB 2.21 and later), though not into each hypertable: 2.23
             leaves out those with continuous aggregates. Not asked for on the embedded database, whose chunks are compressed in
             quiet moments.
+        role_is_boundary: who signs in as a role can do what it may, and no more. Clients of the embedded database share one superuser's
+            session: the server around it lets a reader say what only reads.
 
     """
 
@@ -29,6 +31,7 @@ class Capabilities:
     has_advisory_locks: bool
     parallel_writers: bool
     direct_compress: bool
+    role_is_boundary: bool
 
 
 def embedded() -> Capabilities:
@@ -39,6 +42,7 @@ def embedded() -> Capabilities:
         has_advisory_locks=False,
         parallel_writers=False,
         direct_compress=False,
+        role_is_boundary=False,
     )
 
 
@@ -56,4 +60,5 @@ def from_facts(facts: Mapping[str, object]) -> Capabilities:
         has_advisory_locks=True,
         parallel_writers=True,
         direct_compress=bool(facts.get("timescaledb_direct_compress")),
+        role_is_boundary=True,
     )
