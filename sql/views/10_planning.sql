@@ -35,7 +35,11 @@ BEGIN
     FOR tier IN
         SELECT l.relation, l.source, l.kind, l.dropped_through
         FROM tidegauge.lifecycle l
-        WHERE l.relation IN (family, family || '_minutely', family || '_hourly', family || '_daily')
+        -- The raw data of durations are spans.
+        WHERE l.relation IN (
+            CASE WHEN family IN ('trace_durations', 'service_durations') THEN 'traces' ELSE family END,
+            family || '_minutely', family || '_hourly', family || '_daily'
+        )
     LOOP
         level := CASE WHEN tier.kind = 'rollup' THEN substr(tier.relation, length(family) + 2) ELSE 'raw' END;
         dropped_us := CASE WHEN tier.dropped_through > '-infinity' THEN extract(epoch FROM tier.dropped_through) * 1000000 ELSE 0 END;

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from tidegauge.model.query import TimeRange
@@ -56,3 +58,63 @@ class TierState:
     watermark_ns: int = END_OF_TIME_NS
     dropped_through_ns: int = 0
     pending: tuple[TimeRange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Steps of time: each from one edge to the next. ``edges`` are in order, at least two."""
+
+    edges: Sequence[int]
+
+    @property
+    def time(self) -> TimeRange:
+        """From the first edge to the last."""
+        return TimeRange(self.edges[0], self.edges[-1])
+
+    def fits(self, width_ns: int) -> bool:
+        """Whether every edge is one of buckets of that width, which begin at multiples of it since the Unix epoch."""
+        edges = self.edges
+        if isinstance(edges, range):
+            return edges.start % width_ns == 0 and edges.step % width_ns == 0
+        return all(edge % width_ns == 0 for edge in edges)
+
+    def start_of(self, time_ns: int) -> int:
+        """Where the step begins that a moment of :attr:`time` lies in."""
+        return self.edges[bisect_right(self.edges, time_ns) - 1]
+
+    def seconds(self) -> Sequence[float]:
+        """How long each step is."""
+        return [(end - start) / 1e9 for start, end in zip(self.edges, self.edges[1:], strict=False)]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A part of the range and the tier it is read from."""
+
+    level: Level
+    time: TimeRange
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is read for steps of time: ``segments`` lie apart, in order, each within or over whole steps as its tier's buckets allow.
+
+    ``before`` is read for the values that the first step's increases start from, back to ``scan_start_ns``.
+    """
+
+    steps: Steps
+    segments: tuple[Segment, ...]
+    before: tuple[Segment, ...] = ()
+    scan_start_ns: int = 0
+
+    def ranges(self, level: Level) -> list[TimeRange]:
+        """The segments of one level, those before the first step as well, in order."""
+        return [one.time for one in (*self.before, *self.segments) if one.level is level]
+
+    def part(self, time: TimeRange) -> Reading:
+        """The same for some of the steps, which ``time`` consists of; nothing is read before them."""
+        edges = self.steps.edges
+        steps = Steps(edges[bisect_left(edges, time.start_ns) : bisect_left(edges, time.end_ns) + 1])
+        clipped = ((one.level, max(one.time.start_ns, time.start_ns), min(one.time.end_ns, time.end_ns)) for one in self.segments)
+        segments = tuple([Segment(level, TimeRange(start, end)) for level, start, end in clipped if start < end])
+        return replace(self, steps=steps, segments=segments, before=(), scan_start_ns=time.start_ns)

@@ -12,19 +12,20 @@ level; ``plan.meta`` goes into the answer, changed by :meth:`Meta.bounded` where
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
 from tidegauge.model.query import TimeRange
-from tidegauge.model.tiers import END_OF_TIME_NS, Level, TierState
+from tidegauge.model.tiers import END_OF_TIME_NS, Level, Reading, Segment, Steps, TierState
 
 # Buckets that do not fit the steps are worth their edges only in steps of that many of them, or where there are few steps.
 _BUCKETS_IN_STEP = 6
 _FEW_STEPS = 16
 
 Span = tuple[int, int]
+
+__all__ = ["Bound", "Exactness", "Freshness", "Meta", "Plan", "Segment", "Steps", "fixed_steps", "plan", "raw_first"]
 
 
 class Exactness(Enum):
@@ -37,41 +38,6 @@ class Exactness(Enum):
     EXACT = "exact"
     BOUNDED = "bounded"
     PARTIAL = "partial"
-
-
-@dataclass(frozen=True, slots=True)
-class Steps:
-    """Steps of time: each from one edge to the next. ``edges`` are in order, at least two."""
-
-    edges: Sequence[int]
-
-    @property
-    def time(self) -> TimeRange:
-        """From the first edge to the last."""
-        return TimeRange(self.edges[0], self.edges[-1])
-
-    def fits(self, width_ns: int) -> bool:
-        """Whether every edge is one of buckets of that width, which begin at multiples of it since the Unix epoch."""
-        edges = self.edges
-        if isinstance(edges, range):
-            return edges.start % width_ns == 0 and edges.step % width_ns == 0
-        return all(edge % width_ns == 0 for edge in edges)
-
-    def start_of(self, time_ns: int) -> int:
-        """Where the step begins that a moment of :attr:`time` lies in."""
-        return self.edges[bisect_right(self.edges, time_ns) - 1]
-
-    def seconds(self) -> Sequence[float]:
-        """How long each step is."""
-        return [(end - start) / 1e9 for start, end in zip(self.edges, self.edges[1:], strict=False)]
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A part of the range and the tier it is read from."""
-
-    level: Level
-    time: TimeRange
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +100,14 @@ class Plan:
     segments: tuple[Segment, ...]
     meta: Meta
 
+    @property
+    def reading(self) -> Reading:
+        """What a store is told of it."""
+        return Reading(self.steps, self.segments)
+
     def ranges(self, level: Level) -> list[TimeRange]:
         """The segments of one level."""
-        return [one.time for one in self.segments if one.level is level]
+        return self.reading.ranges(level)
 
 
 def fixed_steps(time: TimeRange, step_ns: int) -> Steps:
@@ -171,6 +142,12 @@ def plan(steps: Steps, tiers: Sequence[TierState]) -> Plan:
         freshness=tuple([_freshness(tier, steps.time) for tier in coarse if tier.level is not Level.RAW]),
     )
     return Plan(steps, segments, meta)
+
+
+def raw_first(tiers: Sequence[TierState]) -> list[TierState]:
+    """The same tiers for values that rollups only bound: rollups are read for nothing but what raw data no longer holds."""
+    kept = min((tier.dropped_through_ns for tier in tiers if tier.level is Level.RAW), default=END_OF_TIME_NS)
+    return [tier if tier.level is Level.RAW else replace(tier, watermark_ns=min(tier.watermark_ns, kept)) for tier in tiers]
 
 
 def _is_worth_it(steps: Steps, width_ns: int) -> bool:

@@ -12,5 +12,5 @@ class TierStore(Protocol):
     """Knows how far each tier can be trusted at this moment."""
 
     async def states(self, family: Family) -> Sequence[TierState]:
-        """Of a family's raw data (those of durations have none of their own: theirs are spans') and its rollups; raises Unavailable."""
+        """Of a family's raw data (of durations: spans) and its rollups; raises Unavailable."""
         ...
