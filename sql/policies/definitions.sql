@@ -4,6 +4,7 @@
 -- A rollup's refresh window is [now - refresh_start_offset, now - refresh_end_offset):
 -- - It starts two chunks inside its source's retention: a refresh over dropped chunks would erase the rollup. Where the source has been
 --   dropped further than its retention says (the retention was shorter once), it starts two chunks after that; both move with the clock.
+--   Nor does it start before the rollup's own retention: of points that are kept longer than minutes are, no minutes are made.
 -- - It ends before now, never open: after a refresh only buckets behind its end are computed from the source when read, so one point in
 --   the far future would hide everything that comes before it. Points that are ahead by the future tolerance lie behind the end.
 -- What arrives for a bucket already materialised is shown from the next refresh on (refresh_every).
@@ -68,7 +69,11 @@ windowed AS (
     SELECT
         kept.*,
         justify_hours(
-            least(source.retention, date_trunc('hour', now() - nullif(dropped.dropped_through, '-infinity'))) - 2 * source.chunk_interval
+            least(
+                least(source.retention, date_trunc('hour', now() - nullif(dropped.dropped_through, '-infinity')))
+                    - 2 * source.chunk_interval,
+                kept.retention
+            )
         ) AS refresh_start_offset
     FROM kept
     LEFT JOIN kept AS source ON source.relation = kept.source

@@ -92,7 +92,9 @@ LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
             CASE
                 WHEN s.dropped_through > '-infinity'
                     THEN time_bucket(l.bucket_width, s.dropped_through + l.bucket_width - INTERVAL '1 microsecond')
-            END
+            END,
+            -- What the rollup itself keeps no longer is not made for the sake of being dropped.
+            time_bucket(l.bucket_width, now() - l.retention)
         ),
         time_bucket(l.bucket_width, buckets_of_chunk.range_end + l.bucket_width - INTERVAL '1 microsecond')
     FROM tidegauge.lifecycle l

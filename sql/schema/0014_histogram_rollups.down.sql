@@ -1,1 +1,14 @@
--- histogram_rollups
+-- What these rollups hold of times without raw data is lost.
+
+DROP MATERIALIZED VIEW tidegauge.service_totals_hourly;
+DROP MATERIALIZED VIEW tidegauge.service_totals_minutely;
+DROP MATERIALIZED VIEW tidegauge.service_percentiles_hourly;
+DROP MATERIALIZED VIEW tidegauge.service_percentiles_minutely;
+DROP MATERIALIZED VIEW tidegauge.metric_exponentials_daily;
+DROP MATERIALIZED VIEW tidegauge.metric_exponentials_hourly;
+DROP MATERIALIZED VIEW tidegauge.metric_exponentials_minutely;
+DROP MATERIALIZED VIEW tidegauge.metric_histograms_minutely;
+DROP AGGREGATE tidegauge.sum_exponentials(bigint[]);
+DROP FUNCTION tidegauge.add_exponentials(bigint[], bigint[]);
+DROP FUNCTION tidegauge.exponential(integer, integer, bigint[]);
+DROP FUNCTION tidegauge.narrowed_exponential(bigint, bigint, bigint[]);
