@@ -47,8 +47,10 @@ rollup (relation, source, tier) AS (
     ('service_durations_daily', 'service_durations_hourly', 'daily'),
     ('service_percentiles_minutely', 'service_durations_minutely', 'minutely'),
     ('service_percentiles_hourly', 'service_durations_hourly', 'hourly'),
+    ('service_percentiles_daily', 'service_durations_daily', 'daily'),
     ('service_totals_minutely', 'traces_minutely', 'minutely'),
     ('service_totals_hourly', 'traces_hourly', 'hourly'),
+    ('service_totals_daily', 'traces_daily', 'daily'),
     ('metric_histograms_minutely', 'metric_histograms', 'minutely'),
     ('metric_exponentials_minutely', 'metric_histograms', 'minutely'),
     ('metric_exponentials_hourly', 'metric_histograms', 'hourly'),
@@ -72,7 +74,7 @@ windowed AS (
             least(
                 least(source.retention, date_trunc('hour', now() - nullif(dropped.dropped_through, '-infinity')))
                     - 2 * source.chunk_interval,
-                kept.retention
+                CASE WHEN kept.kind = 'rollup' THEN kept.retention END
             )
         ) AS refresh_start_offset
     FROM kept

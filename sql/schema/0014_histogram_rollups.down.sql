@@ -1,7 +1,9 @@
 -- What these rollups hold of times without raw data is lost.
 
+DROP MATERIALIZED VIEW tidegauge.service_totals_daily;
 DROP MATERIALIZED VIEW tidegauge.service_totals_hourly;
 DROP MATERIALIZED VIEW tidegauge.service_totals_minutely;
+DROP MATERIALIZED VIEW tidegauge.service_percentiles_daily;
 DROP MATERIALIZED VIEW tidegauge.service_percentiles_hourly;
 DROP MATERIALIZED VIEW tidegauge.service_percentiles_minutely;
 DROP MATERIALIZED VIEW tidegauge.metric_exponentials_daily;

@@ -245,6 +245,21 @@ GROUP BY time_bucket(INTERVAL '1 hour', t.bucket), t.tenant_id, t.application_id
 WITH NO DATA;
 CREATE INDEX service_percentiles_hourly_application_bucket ON tidegauge.service_percentiles_hourly (application_id, bucket DESC);
 
+CREATE MATERIALIZED VIEW tidegauge.service_percentiles_daily WITH (
+    timescaledb.continuous, timescaledb.materialized_only = false, timescaledb.create_group_indexes = false,
+    timescaledb.chunk_interval = '90 days'
+) AS
+SELECT
+    time_bucket(INTERVAL '1 day', t.bucket) AS bucket,
+    t.tenant_id,
+    t.application_id,
+    array_agg(t.duration_bucket ORDER BY t.duration_bucket) AS duration_buckets,
+    array_agg(t.count ORDER BY t.duration_bucket) AS counts
+FROM tidegauge.service_durations_daily t
+GROUP BY time_bucket(INTERVAL '1 day', t.bucket), t.tenant_id, t.application_id
+WITH NO DATA;
+CREATE INDEX service_percentiles_daily_application_bucket ON tidegauge.service_percentiles_daily (application_id, bucket DESC);
+
 -- Spans by service alone: how many, how many failed, how long; no percentile is said to be outside of the shortest and longest duration.
 
 CREATE MATERIALIZED VIEW tidegauge.service_totals_minutely WITH (
@@ -282,3 +297,21 @@ FROM tidegauge.traces_hourly t
 GROUP BY time_bucket(INTERVAL '1 hour', t.bucket), t.tenant_id, t.application_id
 WITH NO DATA;
 CREATE INDEX service_totals_hourly_application_bucket ON tidegauge.service_totals_hourly (application_id, bucket DESC);
+
+CREATE MATERIALIZED VIEW tidegauge.service_totals_daily WITH (
+    timescaledb.continuous, timescaledb.materialized_only = false, timescaledb.create_group_indexes = false,
+    timescaledb.chunk_interval = '90 days'
+) AS
+SELECT
+    time_bucket(INTERVAL '1 day', t.bucket) AS bucket,
+    t.tenant_id,
+    t.application_id,
+    least(sum(t.count), 9223372036854775807)::bigint AS count,
+    least(sum(t.errors), 9223372036854775807)::bigint AS errors,
+    least(sum(t.duration_sum_ns), 9223372036854775807)::bigint AS duration_sum_ns,
+    min(t.duration_min_ns) AS duration_min_ns,
+    max(t.duration_max_ns) AS duration_max_ns
+FROM tidegauge.traces_daily t
+GROUP BY time_bucket(INTERVAL '1 day', t.bucket), t.tenant_id, t.application_id
+WITH NO DATA;
+CREATE INDEX service_totals_daily_application_bucket ON tidegauge.service_totals_daily (application_id, bucket DESC);

@@ -37,7 +37,11 @@ BEGIN
         FROM tidegauge.lifecycle l
         -- The raw data of durations are spans.
         WHERE l.relation IN (
-            CASE WHEN family IN ('trace_durations', 'service_durations') THEN 'traces' ELSE family END,
+            CASE
+                WHEN family IN ('trace_durations', 'service_durations', 'service_percentiles', 'service_totals') THEN 'traces'
+                WHEN family = 'metric_exponentials' THEN 'metric_histograms'
+                ELSE family
+            END,
             family || '_minutely', family || '_hourly', family || '_daily'
         )
     LOOP

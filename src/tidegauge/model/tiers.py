@@ -40,6 +40,9 @@ class Family(Enum):
     SPANS = "traces"
     SPAN_DURATIONS = "trace_durations"
     SERVICE_DURATIONS = "service_durations"
+    SERVICE_PERCENTILES = "service_percentiles"
+    SERVICE_TOTALS = "service_totals"
+    EXPONENTIALS = "metric_exponentials"
 
 
 @dataclass(frozen=True, slots=True)
