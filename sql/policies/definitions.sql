@@ -16,6 +16,7 @@ WITH raw (relation, kind, chunk_interval, compress_after, retention) AS (
     ('metric_exemplars', 'raw', %(metrics_chunk)s, %(metrics_compress_after)s, %(metrics_retention)s),
     ('traces', 'raw', %(traces_chunk)s, %(traces_compress_after)s, %(traces_retention)s),
     ('trace_index', 'raw', %(traces_chunk)s, %(traces_compress_after)s, %(traces_retention)s),
+    ('attribute_blocks', 'raw', %(traces_chunk)s, NULL, %(traces_retention)s),
     ('service_edges_minutely', 'raw', %(traces_chunk)s, NULL, %(minutely_retention)s),
     ('logs', 'raw', %(logs_chunk)s, %(logs_compress_after)s, %(logs_retention)s),
     ('ingest_requests', 'ledger', INTERVAL '4 hours', NULL, %(dedup_window)s),
@@ -65,6 +66,10 @@ kept (relation, kind, source, bucket_width, chunk_interval, compress_after, rete
         tier.refresh_end_offset, tier.refresh_every
     FROM rollup
     JOIN tier USING (tier)
+),
+
+grace AS (
+    UPDATE tidegauge.collections SET grace = %(collection_grace)s::interval WHERE grace <> %(collection_grace)s::interval
 ),
 
 windowed AS (

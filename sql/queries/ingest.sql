@@ -34,6 +34,9 @@ COPY tidegauge.trace_index (
     root_duration_ns, root_name
 ) FROM STDIN (FORMAT binary);
 
+-- name: copy_attribute_pieces
+COPY tidegauge.attribute_pieces (start_time, end_time, application_id, span_count, tenant_id, hashes) FROM STDIN (FORMAT binary);
+
 -- name: copy_metrics
 COPY tidegauge.metrics (timestamp, series_id, start_timestamp, value, value_int, flags) FROM STDIN (FORMAT binary);
 

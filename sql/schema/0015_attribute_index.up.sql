@@ -1,1 +1,132 @@
--- attribute_index
+-- Which attributes the spans of a stretch of time have, so that a search for a value reads only the stretches that may hold it.
+-- docs/adr/0023 tells why; storage/postgres/attribute_hashes.py tells what a hash and a filter are.
+
+-- Written with the spans, in their transaction: one row for each application, hour and request. Maintenance makes blocks of them.
+CREATE TABLE tidegauge.attribute_pieces (
+    start_time timestamptz NOT NULL,
+    end_time timestamptz NOT NULL,
+    stored_at timestamptz NOT NULL DEFAULT now(),
+    application_id integer NOT NULL,
+    span_count integer NOT NULL,
+    tenant_id smallint NOT NULL DEFAULT 0,
+    hashes bytea
+);
+-- Hashes do not compress, and a part of a value is read without the rest of it.
+ALTER TABLE tidegauge.attribute_pieces ALTER COLUMN hashes SET STORAGE EXTERNAL;
+
+CREATE TABLE tidegauge.attribute_blocks (
+    start_time timestamptz NOT NULL,
+    end_time timestamptz NOT NULL,
+    application_id integer NOT NULL,
+    span_count integer NOT NULL,
+    tenant_id smallint NOT NULL DEFAULT 0,
+    filter bytea
+);
+ALTER TABLE tidegauge.attribute_blocks ALTER COLUMN filter SET STORAGE EXTERNAL;
+SELECT create_hypertable('tidegauge.attribute_blocks', by_range('start_time', INTERVAL '1 day'), create_default_indexes => false);
+CREATE INDEX attribute_blocks_start_time ON tidegauge.attribute_blocks (start_time DESC);
+
+-- From which start time on every span is in a piece or a block.
+CREATE TABLE tidegauge.attribute_index_state (
+    singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+    complete_from timestamptz NOT NULL
+);
+-- What is stored already has no pieces; nor has what a process of the version before stores until it is stopped.
+INSERT INTO tidegauge.attribute_index_state (complete_from)
+SELECT coalesce(greatest(max(start_time), now()) + INTERVAL '1 hour', '-infinity') FROM tidegauge.traces;
+
+-- Attribute keys that have been sent, by application and by where they stand. `types` has a bit for each type seen: 1 string, 2 int,
+-- 4 double, 8 bool, 16 array, 32 kvlist, 64 empty.
+CREATE TABLE tidegauge.attribute_keys (
+    application_id integer NOT NULL,
+    location text NOT NULL CHECK (location IN ('resource', 'scope', 'span', 'event')),
+    key text NOT NULL,
+    types integer NOT NULL,
+    tenant_id smallint NOT NULL DEFAULT 0,
+    first_seen timestamptz NOT NULL DEFAULT date_trunc('hour', now()),
+    last_seen timestamptz NOT NULL DEFAULT date_trunc('hour', now()),
+    value_count integer,
+    value_sample integer,
+    PRIMARY KEY (application_id, location, key)
+);
+CREATE INDEX attribute_keys_key ON tidegauge.attribute_keys (tenant_id, key text_pattern_ops);
+
+-- Whether spans with these hashes may be told apart by this. `conditions` numbers, ascending, the condition that each alternative belongs
+-- to: of each condition one alternative at least has to be there. Of an alternative `blocks` has the 32 bits that choose 32 bytes of a filter,
+-- `bits` eight numbers of bits in these, `hashes` what stands in a piece. NULL, of which nothing is known, may hold anything.
+CREATE FUNCTION tidegauge.attributes_may_match(filter bytea, blocks bigint[], bits integer[], conditions integer[]) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+    count_ bigint := octet_length(filter) / 32;
+    part bytea;
+    met integer := 0;
+BEGIN
+    IF filter IS NULL THEN
+        RETURN true;
+    END IF;
+    FOR i IN 1..cardinality(conditions) LOOP
+        CONTINUE WHEN conditions[i] = met;
+        IF conditions[i] > met + 1 THEN
+            RETURN false;
+        END IF;
+        part := substring(filter FROM (1 + 32 * (blocks[i] * count_ >> 32))::integer FOR 32);
+        IF get_bit(part, bits[8 * i - 7]) = 1 AND get_bit(part, bits[8 * i - 6]) = 1 AND get_bit(part, bits[8 * i - 5]) = 1
+            AND get_bit(part, bits[8 * i - 4]) = 1 AND get_bit(part, bits[8 * i - 3]) = 1 AND get_bit(part, bits[8 * i - 2]) = 1
+            AND get_bit(part, bits[8 * i - 1]) = 1 AND get_bit(part, bits[8 * i]) = 1
+        THEN
+            met := conditions[i];
+        END IF;
+    END LOOP;
+    RETURN met = conditions[cardinality(conditions)];
+END
+$$;
+
+-- The same of a piece's hashes. A hash that is found across the border of two others is one more that only may be there.
+CREATE FUNCTION tidegauge.attribute_hashes_may_match(hashes bytea, wanted bytea[], conditions integer[]) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+    met integer := 0;
+BEGIN
+    IF hashes IS NULL THEN
+        RETURN true;
+    END IF;
+    FOR i IN 1..cardinality(conditions) LOOP
+        CONTINUE WHEN conditions[i] = met;
+        IF conditions[i] > met + 1 THEN
+            RETURN false;
+        END IF;
+        IF position(wanted[i] IN hashes) > 0 THEN
+            met := conditions[i];
+        END IF;
+    END LOOP;
+    RETURN met = conditions[cardinality(conditions)];
+END
+$$;
+
+-- Where spans that meet the conditions may be: of each application the slices of time, both ends included, newest first. Blocks and pieces
+-- lie within an hour (UTC) each. One plan for every call: to plan for the chunks of a month takes longer than to read them.
+CREATE FUNCTION tidegauge.attribute_candidates(
+    tenant smallint, applications integer[], range_start timestamptz, range_end timestamptz,
+    hashes bytea[], blocks bigint[], bits integer[], conditions integer[]
+)
+RETURNS TABLE (application_id integer, start_time timestamptz, end_time timestamptz)
+LANGUAGE plpgsql STABLE
+SET plan_cache_mode = force_generic_plan
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT b.application_id, b.start_time, b.end_time
+    FROM tidegauge.attribute_blocks b
+    WHERE b.start_time > range_start - INTERVAL '1 hour' AND b.start_time < range_end AND b.end_time >= range_start
+        AND b.tenant_id = tenant AND (applications IS NULL OR b.application_id = ANY (applications))
+        AND tidegauge.attributes_may_match(b.filter, blocks, bits, conditions)
+    UNION ALL
+    SELECT p.application_id, p.start_time, p.end_time
+    FROM tidegauge.attribute_pieces p
+    WHERE p.start_time > range_start - INTERVAL '1 hour' AND p.start_time < range_end AND p.end_time >= range_start
+        AND p.tenant_id = tenant AND (applications IS NULL OR p.application_id = ANY (applications))
+        AND tidegauge.attribute_hashes_may_match(p.hashes, hashes, conditions)
+    ORDER BY 3 DESC;
+END
+$$;

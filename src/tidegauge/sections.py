@@ -108,7 +108,7 @@ class SqlSettings(Section):
     )
     timeout: Timeout = Field(timedelta(seconds=10), description="a statement is ended after")
     max_rows: int = Field(100_000, ge=1, le=10_000_000, description="most rows of an answer")
-    max_bytes: Size = Field(ByteSize(64 << 20), ge=1 << 16, description="most bytes of an answer, and of one row")
+    max_bytes: Size = Field(ByteSize(32 << 20), ge=1 << 16, description="most bytes of an answer's values")
     max_cost: float = Field(10_000_000, gt=0, description="a statement whose plan costs more, as EXPLAIN says, is refused")
     work_mem: Size = Field(ByteSize(32 << 20), ge=1 << 16, description="server: memory of one sort or hash, beyond which it goes to disk")
     temp_bytes: Size = Field(ByteSize(1 << 30), ge=1 << 16, description="server: most disk for those, where the owner may limit it")
@@ -287,6 +287,9 @@ class CardinalitySettings(Section):
     max_series_per_metric: int = Field(50_000, ge=1, description="series of one metric of an application; points of others are rejected")
     max_resources_per_application: int = Field(50_000, ge=1, description="resources of an application; items of others are rejected")
     max_span_names_per_application: int = Field(1_000, ge=1, description="span names of an application that rollups tell apart")
+    max_attribute_keys_per_application: int = Field(
+        1_000, ge=1, description="attribute keys of an application that the catalogue lists; others are found all the same"
+    )
 
 
 class ServeSettings(Section):
@@ -312,6 +315,7 @@ class LifecycleSettings(Section):
     minutely_retention: Duration = Field(90 * Day, description="how long minutely rollups are kept")
     hourly_retention: Duration = Field(3 * 365 * Day, description="how long hourly rollups are kept")
     daily_retention: Duration = Field(10 * 365 * Day, description="how long daily rollups are kept")
+    collection_grace: Duration = Field(7 * Day, description="how long a dictionary row outlives the last that may refer to it")
     chunk_max_rows: int = Field(700_000, ge=10_000, description="embedded: the chunk interval shrinks so that a chunk stays below")
     job_turn_seconds: Seconds = Field(1.0, description="embedded: how long a background job may hold the database")
 

@@ -18,7 +18,8 @@ from tidegauge.errors import NotAsAGroup, StatementTimeout, Unavailable
 from tidegauge.model.batch import LogBatch, MetricBatch, SpanBatch
 from tidegauge.storage import sqlfiles
 from tidegauge.storage.interface import IngestOutcome, IngestRequest
-from tidegauge.storage.postgres import copy
+from tidegauge.storage.postgres import attribute_pairs, copy
+from tidegauge.storage.postgres.attribute_catalogue import AttributeCatalogue
 from tidegauge.storage.postgres.database import Database
 from tidegauge.storage.postgres.intern import Dictionaries, Interned, StaleIds
 from tidegauge.storage.postgres.isolation import REFUSED, Isolation
@@ -33,7 +34,7 @@ _PAUSE_SECONDS = 0.02
 _IN_THE_WAY = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, psycopg.errors.LockNotAvailable)
 # A row is at fault: class 22 data exception, 23 integrity constraint violation, 54 program limit exceeded (an index key too long).
 _REFUSALS = ("22", "23", "54")
-_TABLES = ("traces", "trace_index", "metrics", "metric_histograms", "metric_summaries", "metric_exemplars", "logs")
+_TABLES = ("traces", "trace_index", "attribute_pieces", "metrics", "metric_histograms", "metric_summaries", "metric_exemplars", "logs")
 _EMPTY = copy.framed(())
 _HEADER, _TRAILER = _EMPTY[:-2], _EMPTY[-2:]
 
@@ -51,7 +52,9 @@ class PostgresIngestStore:
         direct_compress: bool = False,
     ) -> None:
         self._database = database
+        cardinality = cardinality or CardinalitySettings()
         self._dictionaries = Dictionaries(database, now_ns, cardinality)
+        self._attributes = AttributeCatalogue(database, now_ns, cardinality.max_attribute_keys_per_application)
         self._rejections = RejectionRecorder()
         self._isolation = Isolation(self._refusal)
         self._sql = sqlfiles.queries("ingest")
@@ -96,7 +99,7 @@ class PostgresIngestStore:
         try:
             interned = await self._dictionaries.intern([request])
             async with self._database.writing() as connection:
-                await self._copy(connection, [await _encoded(*each) for each in interned])
+                await self._copy(connection, [await _encoded(*each, self._attributes) for each in interned])
                 await connection.rollback()
         except psycopg.Error as error:
             if not _is_refusal(error):
@@ -108,7 +111,8 @@ class PostgresIngestStore:
         first = {_key(request): request for request in reversed(requests)}
         interned = {_key(request): (request, ids) for request, ids in await self._dictionaries.intern(list(first.values()))}
         # Before the transaction begins: nobody should wait for its locks because of us.
-        parts = {key: await _encoded(request, ids) for key, (request, ids) in interned.items()}
+        parts = {key: await _encoded(request, ids, self._attributes) for key, (request, ids) in interned.items()}
+        await self._attributes.put()
         stored = {key: _outcome(request) for key, (request, _) in interned.items()}
         entries = _entries([(request, stored[key]) for key, (request, _) in interned.items()], self._window)
         async with self._database.writing_after(self._sql["enter_requests"], entries) as (connection, found):
@@ -190,20 +194,24 @@ def _entries(requests: Sequence[tuple[IngestRequest, IngestOutcome]], window: ti
     }
 
 
-async def _encoded(request: IngestRequest, ids: Interned) -> _Rows:
+async def _encoded(request: IngestRequest, ids: Interned, attributes: AttributeCatalogue) -> _Rows:
     """The request's rows by table; then it is others' turn: answers and other commits must not wait for a whole group's."""
-    rows = _encode(request, ids)
+    rows = _encode(request, ids, attributes)
     await asyncio.sleep(0)
     return rows
 
 
-def _encode(request: IngestRequest, ids: Interned) -> dict[str, bytes]:
+def _encode(request: IngestRequest, ids: Interned, attributes: AttributeCatalogue) -> dict[str, bytes]:
     batch, tenant = request.batch, request.tenant_id
     buffers: dict[str, bytes] = {}
     match batch:
         case SpanBatch():
             buffers["traces"] = copy.spans(batch, tenant, ids.resources, ids.scopes, ids.rollup_names)
             buffers["trace_index"] = copy.trace_index(batch, tenant, ids.resources)
+            applications = [application for _, application in ids.resources]
+            pieces = attribute_pairs.pieces(batch, applications, attributes.known)
+            attributes.note(tenant, batch, applications, pieces)
+            buffers["attribute_pieces"] = attribute_pairs.encoded(pieces, tenant)
         case MetricBatch():
             buffers["metrics"] = copy.numbers(batch.numbers, ids.series)
             buffers["metric_histograms"] = copy.histograms(batch.histograms, ids.series)
