@@ -1,6 +1,7 @@
 -- What carries out tidegauge.lifecycle. Made anew after every migration; sql/policies/drop.sql removes it.
 --
--- Functions have the search path of their creation, in which TimescaleDB's functions are found. A procedure that commits cannot have
+-- Functions have the search path of their creation, in which TimescaleDB's functions are found, and those that reckon from now the time zone
+-- UTC: a day before now is an hour less or more where clocks were changed. A procedure that commits cannot have
 -- one of its own and sets it at the start of each of its transactions.
 
 -- The hypertable behind a relation: itself, or what a continuous aggregate is materialised in.
@@ -19,7 +20,7 @@ $$;
 -- Chunks that lie wholly before the relation's retention, oldest first.
 CREATE OR REPLACE FUNCTION tidegauge.expired_chunks(relation text)
 RETURNS TABLE (chunk regclass, range_start timestamptz, range_end timestamptz)
-LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+LANGUAGE sql STABLE SET timezone = 'UTC' SET search_path FROM CURRENT AS $$
     SELECT format('%I.%I', c.chunk_schema, c.chunk_name)::regclass, c.range_start, c.range_end
     FROM timescaledb_information.chunks c
     JOIN tidegauge.lifecycle l ON l.relation = expired_chunks.relation
@@ -71,7 +72,7 @@ $$;
 CREATE OR REPLACE FUNCTION tidegauge.refresh_window(
     relation text, OUT window_start timestamptz, OUT window_end timestamptz
 )
-LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+LANGUAGE sql STABLE SET timezone = 'UTC' SET search_path FROM CURRENT AS $$
     SELECT
         time_bucket(l.bucket_width, now() - l.refresh_start_offset + l.bucket_width - INTERVAL '1 microsecond'),
         time_bucket(l.bucket_width, now() - l.refresh_end_offset)
@@ -183,6 +184,8 @@ BEGIN
         END IF;
         PERFORM tidegauge.apply_drop_job(kept.relation, by_workers);
     END LOOP;
+    PERFORM tidegauge.apply_own_job('repair_rollups_job', INTERVAL '10 minutes', by_workers);
+    PERFORM tidegauge.apply_own_job('collect_job', INTERVAL '6 hours', by_workers);
     PERFORM tidegauge.apply_service_map_job(by_workers);
 END
 $$;
@@ -261,6 +264,20 @@ BEGIN
 END
 $$;
 
+-- A job of ours that is there once.
+CREATE OR REPLACE FUNCTION tidegauge.apply_own_job(procedure_name text, every interval, by_workers boolean) RETURNS void
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    job integer;
+BEGIN
+    SELECT j.job_id INTO job FROM timescaledb_information.jobs j WHERE j.proc_schema = 'tidegauge' AND j.proc_name = procedure_name;
+    IF NOT FOUND THEN
+        job := add_job(format('tidegauge.%I', procedure_name)::regproc, every, config => '{}', initial_start => now() + every / 2);
+    END IF;
+    PERFORM tidegauge.alter_job_where_it_differs(job, by_workers, every, '{}');
+END
+$$;
+
 -- `every` NULL: as it is. `settings` are merged into the job's config; intervals among them are compared as intervals.
 CREATE OR REPLACE FUNCTION tidegauge.alter_job_where_it_differs(job integer, by_workers boolean, every interval, settings jsonb)
 RETURNS void
@@ -269,18 +286,4 @@ LANGUAGE sql SET search_path FROM CURRENT AS $$
     FROM timescaledb_information.jobs j
     WHERE j.job_id = job
     AND (j.scheduled <> by_workers OR j.schedule_interval <> every OR NOT j.config @> settings)
-$$;
-
--- For their owner alone. (What rollups and views call stays open: it is called with the reader's rights.)
-DO $$
-DECLARE
-    routine regprocedure;
-BEGIN
-    FOR routine IN
-        SELECT p.oid FROM pg_catalog.pg_proc p
-        WHERE p.pronamespace = 'tidegauge'::regnamespace AND p.proname NOT IN ('add_arrays', 'sum_arrays')
-    LOOP
-        EXECUTE format('REVOKE EXECUTE ON ROUTINE %s FROM PUBLIC', routine);
-    END LOOP;
-END
 $$;

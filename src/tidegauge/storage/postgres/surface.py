@@ -19,6 +19,9 @@ from tidegauge.storage.postgres.capabilities import Capabilities
 
 _SCRIPTS = (
     "policies/functions.sql",
+    "policies/rollups.sql",
+    "policies/collection.sql",
+    "policies/rights.sql",
     "policies/analysis.sql",
     "views/01_basics.sql",
     "views/02_entities.sql",
@@ -34,6 +37,7 @@ _SCRIPTS = (
     # Grants what is there by now.
     "views/07_reader.sql",
     "views/08_comments.sql",
+    "views/09_maintenance_comments.sql",
 )
 # A view whose columns, or a function whose result, changed otherwise than by CREATE OR REPLACE: invalid_table_definition,
 # invalid_function_definition.
