@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Annotated, Self
 
 import platformdirs
+from zoneinfo import available_timezones
+
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from tidegauge.units import Duration, Milliseconds, Size, Timeout, format_duration
@@ -89,6 +91,14 @@ class ApiSettings(Section):
     max_points: int = Field(11_000, ge=1, description="most points of a series in one answer")
     max_page: int = Field(1000, ge=1, le=10_000, description="most rows of a page")
     max_trace_spans: int = Field(20_000, ge=1, description="most spans of a trace in one answer")
+    timezone: str = Field("UTC", description="IANA time zone in which steps of whole days begin where a request names none")
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError("expected a name of the IANA time zone database, such as Europe/Berlin")
+        return value
 
     @field_validator("token")
     @classmethod
