@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable
 from typing import NamedTuple
 
-from benchmarks import databases, decode, fill, ingest, limits, logs, overload, writer
+from benchmarks import databases, decode, fill, ingest, limits, logs, overload, queries, writer
 from benchmarks.report import Report, arguments
 
 
@@ -55,6 +55,7 @@ _BENCHMARKS = {
     "overload": _Benchmark("five times as much as can be stored: memory, answers, losses", _overload_arguments, _overload),
     "logs": _Benchmark("logs on Elasticsearch beside its own helpers.bulk, and text search", logs.add_arguments, logs.measure),
     "fill": _Benchmark("a database of weeks of spans and points to ask questions of, and its size", fill.add_arguments, fill.measure),
+    "queries": _Benchmark("questions at the API on such a database: p50 and p95", queries.add_arguments, queries.measure),
     "client": _Benchmark("what the load client itself reaches", limits.add_arguments, limits.measure),
 }
 _BY_DEFAULT = ("decode", "writer", "ingest")

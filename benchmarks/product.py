@@ -33,13 +33,16 @@ class Product:
 
 
 @contextlib.contextmanager
-def running(url: str | None, workers: int, settings: dict[str, str] | None = None) -> Iterator[Product]:
-    """`tidegauge up` on the database at ``url``, or on an embedded one of its own; ``settings`` are more TIDEGAUGE_ variables."""
+def running(url: str | None, workers: int, settings: dict[str, str] | None = None, *, data: Path | None = None) -> Iterator[Product]:
+    """`tidegauge up` on the database at ``url``, or on the embedded one in ``data``, or on one of its own.
+
+    ``settings`` are more TIDEGAUGE_ variables.
+    """
     environment = {name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)} | (settings or {})
     if url is not None:
         environment["DATABASE_URL"] = url
     with tempfile.TemporaryDirectory(prefix="tidegauge-bench-") as folder:
-        data = Path(folder, "data")
+        data = data or Path(folder, "data")
         command = [sys.executable, "-m", "tidegauge.cli.main", "up", "--json", "--data", str(data), "--workers", str(workers)]
         ports = ["--api", "127.0.0.1:0", "--otlp", "127.0.0.1:0", "--otlp-grpc", "127.0.0.1:0"]
         with (
