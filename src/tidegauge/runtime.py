@@ -27,7 +27,9 @@ from tidegauge.ingest.limits import TimeLimits
 from tidegauge.ingest.writer import ENOUGH_ROWS, SUSPECTS, Writer, writer_for
 from tidegauge.maintenance import Maintenance
 from tidegauge.model.batch import Signal
+from tidegauge.model.sql import Bounds
 from tidegauge.otlp.decode import Decoder
+from tidegauge.query.sql import SqlEndpoint
 from tidegauge.query.tail import LogTail
 from tidegauge.receiver.http import OtlpHttp
 from tidegauge.receiver.http import refusal as otlp_refusal
@@ -45,6 +47,8 @@ from tidegauge.storage.postgres.logs import PostgresLogStore
 from tidegauge.storage.postgres.maintenance import PostgresMaintenance
 from tidegauge.storage.postgres.metrics import PostgresMetricStore
 from tidegauge.storage.postgres.rejections import PostgresRejectionStore
+from tidegauge.storage.postgres.sql_endpoint import PostgresSqlStore
+from tidegauge.storage.postgres.tiers import PostgresTierStore
 from tidegauge.storage.postgres.traces import PostgresTraceStore
 from tidegauge.telemetry.assembly import Telemetry, repeated
 from tidegauge.telemetry.jobs import LAG_SECONDS, CountedJobs, Lag, states_sample
@@ -180,6 +184,8 @@ async def assembled(
             circuits=lambda: [circuit.status() for circuit in circuits.values()],
             exposition=telemetry.metrics.exposition,
             tail=tail,
+            sql=await _sql(settings, location, database, stack),
+            tiers=PostgresTierStore(database),
         )
         guarded = BearerAuth(otlp, _secret(settings.api.token), otlp_refusal)
         ways = LogWays(ingestor, settings.otlp.max_body_bytes, _secret(settings.api.token), readiness)
@@ -196,6 +202,15 @@ async def assembled(
         writers = [each for each in (writer, log_writer) if each is not None]
         await stack.enter_async_context(telemetry.sampling(*samples, ingest_sample(telemetry.metrics, writers)))
         yield Runtime(receivers, observed_api, ingestor, writer, readiness, tail.end, shared.client_of)
+
+
+async def _sql(settings: Settings, location: Location, database: Database, stack: AsyncExitStack) -> SqlEndpoint | None:
+    """Analysts' SQL, on connections of its own; None where it is turned off."""
+    asked = settings.sql
+    if not asked.enabled:
+        return None
+    store = await stack.enter_async_context(PostgresSqlStore(database, location.owner_dsn, location.reader_dsn, asked))
+    return SqlEndpoint(store, Bounds(asked.timeout.total_seconds(), asked.max_cost, asked.max_rows, asked.max_bytes))
 
 
 @asynccontextmanager

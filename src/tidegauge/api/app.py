@@ -11,7 +11,7 @@ from tidegauge.api.auth import BearerAuth
 from tidegauge.api.cache_headers import CacheHeaders
 from tidegauge.api.context import Context
 from tidegauge.api.disconnect import CancelOnDisconnect
-from tidegauge.api.routers import applications, exposition, health, logs, metrics, rejections, tail, traces
+from tidegauge.api.routers import applications, exposition, health, logs, metrics, rejections, sql, tail, traces
 from tidegauge.api.services import ApiServices, Limits
 from tidegauge.api.throttle import Throttle
 from tidegauge.clients import client_naming
@@ -29,6 +29,7 @@ _TAGS = [
     {"name": "logs", "description": "Search, count, follow and delete log records."},
     {"name": "rejections", "description": "What was refused or changed on arrival, and why."},
     {"name": "applications", "description": "What has sent telemetry."},
+    {"name": "sql", "description": "SQL that reads, over HTTP."},
     {"name": "alerts", "description": "Alerts."},
     {"name": "health", "description": "For load balancers and orchestrators; needs no token."},
 ]
@@ -62,6 +63,7 @@ def create_app(services: ApiServices, settings: ApiSettings, limits: Limits | No
         logs.router,
         logs.of_traces,
         rejections.router,
+        sql.router,
         health.router,
         exposition.router,
     ):

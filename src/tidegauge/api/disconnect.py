@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from tidegauge.api.auth import App, Message, Receive, Scope, Send
+
+Result = TypeVar("Result")
+
+
+class ClientGone(Exception):
+    """A client went away before its answer was there."""
 
 
 class CancelOnDisconnect:
@@ -44,6 +52,26 @@ class CancelOnDisconnect:
             await asyncio.gather(gone, work, return_exceptions=True)
         if not work.cancelled():
             work.result()
+
+
+async def while_connected(receive: Receive, work: Coroutine[Any, Any, Result]) -> Result:
+    """What ``work`` returns; cancelled and waited for when the client goes away. The request's body must have been read.
+
+    Raises:
+        ClientGone: and so there is nobody to answer.
+
+    """
+    gone = asyncio.create_task(_gone(receive))
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait((gone, task), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientGone
+        return await task
+    finally:
+        gone.cancel()
+        task.cancel()
+        await asyncio.gather(gone, task, return_exceptions=True)
 
 
 class _Answer:

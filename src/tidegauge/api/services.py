@@ -6,13 +6,27 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tidegauge.health.circuits import CircuitStatus
+from tidegauge.model.tiers import Family, Level, TierState
+from tidegauge.query.sql import SqlEndpoint
 from tidegauge.query.tail import LogTail
 from tidegauge.storage.cache_interface import RateLimiter
 from tidegauge.storage.interface import ApplicationStore, LogStore, MetricStore, RejectionStore, TraceStore
+from tidegauge.storage.tier_interface import TierStore
 
 
 async def _nothing() -> bytes:
     return b""
+
+
+class RawAlone:
+    """A ``TierStore`` where there are no rollups."""
+
+    async def states(self, family: Family) -> Sequence[TierState]:
+        """See ``TierStore``."""
+        return (TierState(Level.RAW),)
+
+
+_RAW_ALONE = RawAlone()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +39,8 @@ class ApiServices:
         circuits: circuit breakers of this process as they are.
         exposition: the program's metrics about itself, as text.
         tail: who follows logs live; None where nobody can.
+        sql: runs analysts' SQL; None where it is turned off.
+        tiers: what rollups there are, and how far they can be trusted.
 
     """
 
@@ -38,6 +54,8 @@ class ApiServices:
     circuits: Callable[[], Sequence[CircuitStatus]] = tuple
     exposition: Callable[[], Awaitable[bytes]] = _nothing
     tail: LogTail | None = None
+    sql: SqlEndpoint | None = None
+    tiers: TierStore = _RAW_ALONE
 
 
 @dataclass(frozen=True, slots=True)

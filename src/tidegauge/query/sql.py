@@ -1,8 +1,8 @@
 """Analysts' SQL over HTTP: refused or run, and its answer written into a file of bounded size.
 
 The answer is written whole before it is sent. So the database is done with a statement as soon as it can be, however slowly its client
-reads; an error is an error and no answer that breaks off; and what cut an answer short is said in front of it. In memory are a mebibyte of it
-and what a batch takes, the rest lies in a temporary file.
+reads; an error is an error and no answer that breaks off; and what cut an answer short is said in front of it. In memory are a mebibyte
+of it and what a batch takes, the rest lies in a temporary file.
 """
 
 from __future__ import annotations
@@ -47,8 +47,20 @@ class Answer:
     ending: Ending
 
 
+@dataclass(frozen=True, slots=True)
+class SqlEndpoint:
+    """Where statements are run, and what each may cost."""
+
+    store: SqlStore
+    bounds: Bounds
+
+    async def ask(self, question: Question) -> Answer:
+        """Run a statement; raises as :func:`ask`."""
+        return await ask(self.store, question, self.bounds)
+
+
 async def ask(store: SqlStore, question: Question, bounds: Bounds) -> Answer:
-    """Run a statement.
+    """Run a statement. Cancelled, it has ended the statement before it returns.
 
     Raises:
         InvalidArgument: the request cannot be read.

@@ -1,8 +1,8 @@
 """Analysts' SQL as text: named parameters, and what is refused by name.
 
 The boundary is the database's: the role, the read-only transaction, the grammar of a cursor. The names here are of functions that PUBLIC
-may call and that do something to others or to the session all the same: end other statements, take locks, sleep, run SQL given as text. A call
-has to spell the function's name, so that looking for the name in the text finds every call; where it stands in a string or a comment the
+may call and that do something to others or to the session all the same: end other statements, take locks, sleep, run SQL given as text.
+A call has to spell the function's name, so that looking for the name in the text finds every call; where it stands in a string or a comment the
 statement is refused too, and says so.
 """
 
