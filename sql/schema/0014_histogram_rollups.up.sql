@@ -36,7 +36,7 @@ $$;
 CREATE FUNCTION tidegauge.exponential(scale integer, first_index integer, counts bigint[]) RETURNS bigint[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE
-        WHEN cardinality(counts) <= 320 THEN ARRAY[scale::bigint, coalesce(first_index, 0)::bigint] || counts
+        WHEN cardinality(counts) BETWEEN 1 AND 320 THEN ARRAY[scale::bigint, coalesce(first_index, 0)::bigint] || counts
         WHEN cardinality(counts) > 320 THEN tidegauge.narrowed_exponential(scale, coalesce(first_index, 0), counts)
     END
 $$;
@@ -213,7 +213,9 @@ GROUP BY time_bucket(INTERVAL '1 day', h.bucket), h.series_id, h.start_timestamp
 WITH NO DATA;
 CREATE INDEX metric_exponentials_daily_series_bucket ON tidegauge.metric_exponentials_daily (series_id, bucket DESC);
 
--- A service's durations with all buckets of a moment in one row: a day of minutes is read from 1,440 rows instead of some 60,000.
+-- A service's durations with all buckets of a moment in one row: a day of minutes is read from 1,440 rows instead of some 60,000. Numbers of
+-- buckets (int2) and counts (int8), big-endian, one after the other: arrays take four times as long on their way to the client, element
+-- by element.
 
 CREATE MATERIALIZED VIEW tidegauge.service_percentiles_minutely WITH (
     timescaledb.continuous, timescaledb.materialized_only = false, timescaledb.create_group_indexes = false,
@@ -223,8 +225,8 @@ SELECT
     time_bucket(INTERVAL '1 minute', t.bucket) AS bucket,
     t.tenant_id,
     t.application_id,
-    array_agg(t.duration_bucket ORDER BY t.duration_bucket) AS duration_buckets,
-    array_agg(t.count ORDER BY t.duration_bucket) AS counts
+    string_agg(int2send(t.duration_bucket::smallint), ''::bytea ORDER BY t.duration_bucket) AS duration_buckets,
+    string_agg(int8send(t.count), ''::bytea ORDER BY t.duration_bucket) AS counts
 FROM tidegauge.service_durations_minutely t
 GROUP BY time_bucket(INTERVAL '1 minute', t.bucket), t.tenant_id, t.application_id
 WITH NO DATA;
@@ -238,8 +240,8 @@ SELECT
     time_bucket(INTERVAL '1 hour', t.bucket) AS bucket,
     t.tenant_id,
     t.application_id,
-    array_agg(t.duration_bucket ORDER BY t.duration_bucket) AS duration_buckets,
-    array_agg(t.count ORDER BY t.duration_bucket) AS counts
+    string_agg(int2send(t.duration_bucket::smallint), ''::bytea ORDER BY t.duration_bucket) AS duration_buckets,
+    string_agg(int8send(t.count), ''::bytea ORDER BY t.duration_bucket) AS counts
 FROM tidegauge.service_durations_hourly t
 GROUP BY time_bucket(INTERVAL '1 hour', t.bucket), t.tenant_id, t.application_id
 WITH NO DATA;
@@ -253,8 +255,8 @@ SELECT
     time_bucket(INTERVAL '1 day', t.bucket) AS bucket,
     t.tenant_id,
     t.application_id,
-    array_agg(t.duration_bucket ORDER BY t.duration_bucket) AS duration_buckets,
-    array_agg(t.count ORDER BY t.duration_bucket) AS counts
+    string_agg(int2send(t.duration_bucket::smallint), ''::bytea ORDER BY t.duration_bucket) AS duration_buckets,
+    string_agg(int8send(t.count), ''::bytea ORDER BY t.duration_bucket) AS counts
 FROM tidegauge.service_durations_daily t
 GROUP BY time_bucket(INTERVAL '1 day', t.bucket), t.tenant_id, t.application_id
 WITH NO DATA;
