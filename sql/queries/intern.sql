@@ -1,5 +1,6 @@
 -- Dictionaries: ids are read, and what is not there is added. Rows come sorted, so that two writers cannot wait for each other. `is_due`
--- says that `last_seen`, which is kept by the hour, is behind.
+-- says that `last_seen`, which is kept by the hour, is behind; it is NULL of a row that is marked for collection: its id may be used only
+-- where `keep_…` gives it back, which takes the mark away unless the row is gone by then (docs/adr/0021).
 
 -- name: epoch
 -- Dictionary rows that a cached id of an older epoch refers to may be gone. Reading it keeps a reset of the schema waiting.
@@ -7,11 +8,19 @@ SELECT epoch FROM tidegauge.dictionary_epoch;
 
 -- name: applications
 SELECT
-    a.tenant_id, a.namespace, a.name, a.environment, a.application_id, a.last_seen < date_trunc('hour', now()) AS is_due
+    a.tenant_id, a.namespace, a.name, a.environment, a.application_id,
+    CASE WHEN a.deletion_epoch IS NULL THEN a.last_seen < date_trunc('hour', now()) END AS is_due
 FROM tidegauge.applications a
 JOIN unnest(%(tenant_id)s::smallint[], %(namespace)s::text[], %(name)s::text[], %(environment)s::text[])
     AS w (tenant_id, namespace, name, environment)
     ON (a.tenant_id, a.namespace, a.name, a.environment) = (w.tenant_id, w.namespace, w.name, w.environment);
+
+-- name: keep_applications
+UPDATE tidegauge.applications SET deletion_epoch = NULL, last_seen = date_trunc('hour', now())
+WHERE application_id IN (
+    SELECT application_id FROM tidegauge.applications WHERE application_id = ANY (%(ids)s::integer[]) ORDER BY application_id FOR NO KEY UPDATE
+)
+RETURNING tenant_id, namespace, name, environment, application_id, false AS is_due;
 
 -- name: add_applications
 -- Those added; one that another writer added meanwhile is not among them.
@@ -33,9 +42,17 @@ WHERE application_id IN (
 );
 
 -- name: resources
-SELECT tenant_id, identity, resource_id, application_id, last_seen < date_trunc('hour', now()) AS is_due
+SELECT tenant_id, identity, resource_id, application_id,
+    CASE WHEN deletion_epoch IS NULL THEN last_seen < date_trunc('hour', now()) END AS is_due
 FROM tidegauge.resources
 WHERE identity = ANY (%(identity)s::uuid[]) AND tenant_id = ANY (%(tenant_id)s::smallint[]);
+
+-- name: keep_resources
+UPDATE tidegauge.resources SET deletion_epoch = NULL, last_seen = date_trunc('hour', now())
+WHERE resource_id IN (
+    SELECT resource_id FROM tidegauge.resources WHERE resource_id = ANY (%(ids)s::integer[]) ORDER BY resource_id FOR NO KEY UPDATE
+)
+RETURNING tenant_id, identity, resource_id, application_id, false AS is_due;
 
 -- name: count_resources
 -- Resources of these applications seen within a day, counted no further than the limit.
@@ -68,9 +85,17 @@ WHERE resource_id IN (
 );
 
 -- name: scopes
-SELECT tenant_id, identity, scope_id, last_seen < date_trunc('hour', now()) AS is_due
+SELECT tenant_id, identity, scope_id,
+    CASE WHEN deletion_epoch IS NULL THEN last_seen < date_trunc('hour', now()) END AS is_due
 FROM tidegauge.scopes
 WHERE identity = ANY (%(identity)s::uuid[]) AND tenant_id = ANY (%(tenant_id)s::smallint[]);
+
+-- name: keep_scopes
+UPDATE tidegauge.scopes SET deletion_epoch = NULL, last_seen = date_trunc('hour', now())
+WHERE scope_id IN (
+    SELECT scope_id FROM tidegauge.scopes WHERE scope_id = ANY (%(ids)s::integer[]) ORDER BY scope_id FOR NO KEY UPDATE
+)
+RETURNING tenant_id, identity, scope_id, false AS is_due;
 
 -- name: add_scopes
 INSERT INTO tidegauge.scopes (tenant_id, identity, name, version, schema_url, attributes, dropped_attributes_count, original)
@@ -92,9 +117,17 @@ WHERE scope_id IN (
 );
 
 -- name: series
-SELECT tenant_id, identity, series_id, last_seen < date_trunc('hour', now()) AS is_due
+SELECT tenant_id, identity, series_id,
+    CASE WHEN deletion_epoch IS NULL THEN last_seen < date_trunc('hour', now()) END AS is_due
 FROM tidegauge.series
 WHERE identity = ANY (%(identity)s::uuid[]) AND tenant_id = ANY (%(tenant_id)s::smallint[]);
+
+-- name: keep_series
+UPDATE tidegauge.series SET deletion_epoch = NULL, last_seen = date_trunc('hour', now())
+WHERE series_id IN (
+    SELECT series_id FROM tidegauge.series WHERE series_id = ANY (%(ids)s::bigint[]) ORDER BY series_id FOR NO KEY UPDATE
+)
+RETURNING tenant_id, identity, series_id, false AS is_due;
 
 -- name: count_series
 -- Series of these metrics seen within a day, counted no further than the limit.

@@ -1,31 +1,27 @@
 -- What metrics tell about rollups and about TimescaleDB's own jobs; read every half minute.
 
 -- name: rollups
--- Seconds that each rollup is behind what its refresh window allows, and seconds below it that have changed or were never materialised.
+-- Seconds of data that each rollup is behind what its refresh window allows, seconds below it that have changed or were never materialised,
+-- and what has been repaired. Nothing materialised: then all there is to materialise is the lag.
 SELECT
     l.relation AS rollup,
-    -- Nothing materialised is the year 4714 BC there: then all there is to materialise is the lag.
     extract(epoch FROM CASE
-        WHEN _timescaledb_functions.cagg_watermark(c.mat_hypertable_id) > 0 THEN greatest(
-            w.window_end - _timescaledb_functions.to_timestamp(_timescaledb_functions.cagg_watermark(c.mat_hypertable_id)), interval '0'
-        )
-        ELSE q.pending
+        WHEN m.watermark IS NULL THEN q.pending
+        ELSE greatest(least(w.window_end, coalesce(q.pending_to, m.watermark)) - m.watermark, interval '0')
     END)::double precision AS lag_seconds,
-    extract(epoch FROM q.pending)::double precision AS pending_seconds
+    extract(epoch FROM q.pending)::double precision AS pending_seconds,
+    coalesce(d.repairs, 0) AS repairs,
+    coalesce(extract(epoch FROM d.repaired), 0)::double precision AS repaired_seconds
 FROM tidegauge.lifecycle l
-JOIN _timescaledb_catalog.continuous_agg c ON c.user_view_schema = 'tidegauge' AND c.user_view_name = l.relation
 CROSS JOIN LATERAL tidegauge.refresh_window(l.relation) w
+CROSS JOIN LATERAL (SELECT tidegauge.watermark(l.relation) AS watermark) m
 CROSS JOIN LATERAL (
     SELECT
-        CASE WHEN count(*) = 0 THEN w.window_end ELSE greatest(w.window_start, min(k.range_start)) END AS first,
-        least(w.window_end, max(k.range_end)) AS last
-    FROM timescaledb_information.chunks k
-    WHERE format('%%I.%%I', k.hypertable_schema, k.hypertable_name)::regclass = tidegauge.hypertable_of(l.source)
-) x
-CROSS JOIN LATERAL (
-    SELECT coalesce(sum(p.pending_end - p.pending_start), interval '0') AS pending
-    FROM tidegauge.pending_ranges(l.relation, x.first, x.last) p
+        coalesce(sum(p.waiting_end - p.waiting_start), interval '0') AS pending,
+        max(p.waiting_end) AS pending_to
+    FROM tidegauge.waiting_ranges(l.relation) p
 ) q
+LEFT JOIN tidegauge.rollup_repairs d ON d.relation = l.relation
 WHERE l.kind = 'rollup'
 ORDER BY l.relation;
 
@@ -50,3 +46,6 @@ LEFT JOIN timescaledb_information.job_stats s ON s.job_id = j.job_id
 LEFT JOIN _timescaledb_catalog.continuous_agg c ON c.mat_hypertable_id = (j.config ->> 'mat_hypertable_id')::integer
 WHERE j.hypertable_schema = 'tidegauge' OR j.proc_schema = 'tidegauge'
 ORDER BY 1;
+
+-- name: collected
+SELECT c.dictionary, c.collected AS rows FROM tidegauge.collections c ORDER BY c.dictionary;

@@ -1,8 +1,8 @@
 -- Maintenance: what is due, and the statements that do it. Times of TimescaleDB's catalogue are microseconds since 1970.
 
 -- name: rollups
--- Our continuous aggregates, those read by others first: the window in which each may be refreshed at the moment `now`, and what in
--- it is out of date by TimescaleDB's own logs, as far as the source has chunks at all.
+-- Our continuous aggregates, those read by others first: the window in which each may be refreshed at the moment `now`, which reaches back
+-- beyond that of its policy for the sake of late data, and what in it is out of date by TimescaleDB's own logs, as far as the source has chunks at all.
 WITH RECURSIVE tree AS (
     SELECT l.relation, l.source, 0 AS level, l.source AS root FROM tidegauge.lifecycle l
     JOIN tidegauge.lifecycle s ON s.relation = l.source AND s.kind = 'raw'
@@ -22,12 +22,14 @@ SELECT
         FROM tidegauge.pending_ranges(
             l.relation, greatest(w.window_start, x.first_chunk), least(w.window_end, x.last_chunk)
         ) p
-    ) AS pending
+    ) AS pending,
+    (extract(epoch FROM tidegauge.watermark(l.relation)) * 1000000)::bigint AS watermark
 FROM tree t
 JOIN tidegauge.lifecycle l ON l.relation = t.relation
 JOIN _timescaledb_catalog.continuous_agg c ON c.user_view_schema = 'tidegauge' AND c.user_view_name = l.relation
 CROSS JOIN LATERAL (
-    SELECT %(now)s::timestamptz - l.refresh_start_offset AS window_start, %(now)s::timestamptz - l.refresh_end_offset AS window_end
+    SELECT r.window_start, %(now)s::timestamptz - l.refresh_end_offset AS window_end
+    FROM tidegauge.repair_window(l.relation, %(now)s::timestamptz) r
 ) w
 CROSS JOIN LATERAL (
     SELECT
@@ -67,6 +69,9 @@ ORDER BY c.range_start;
 -- name: refresh
 -- Outside of any transaction.
 CALL refresh_continuous_aggregate(%(view)s::regclass, %(start)s::timestamptz, %(end)s::timestamptz);
+
+-- name: record_repair
+SELECT tidegauge.record_repair(%(relation)s, %(start)s::timestamptz, %(end)s::timestamptz);
 
 -- name: chunks
 -- Chunks of raw data; rows are estimated from the last ANALYZE and the size since. A compressed chunk that got rows again counts as

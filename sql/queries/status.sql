@@ -39,29 +39,44 @@ LEFT JOIN LATERAL hypertable_columnstore_stats(h.hypertable) z ON l.kind <> 'led
 ORDER BY CASE l.kind WHEN 'raw' THEN 1 WHEN 'rollup' THEN 2 ELSE 3 END, l.relation;
 
 -- name: rollups
--- How far each rollup is materialised, and how far it lags behind what its refresh window allows.
+-- How far each rollup is materialised, how far it lags behind what its refresh window allows, and what of it late data has made anew.
 SELECT
     l.relation AS name,
-    -- Nothing materialised is the year 4714 BC there.
-    CASE
-        WHEN _timescaledb_functions.cagg_watermark(c.mat_hypertable_id) > 0
-            THEN _timescaledb_functions.to_timestamp(_timescaledb_functions.cagg_watermark(c.mat_hypertable_id))
-    END AS watermark,
+    m.watermark,
     w.window_end,
-    coalesce((SELECT sum(p.pending_end - p.pending_start) FROM tidegauge.pending_ranges(l.relation, x.first, x.last) p), '0') AS pending
+    CASE
+        WHEN m.watermark IS NULL THEN q.pending
+        ELSE greatest(least(w.window_end, coalesce(q.pending_to, m.watermark)) - m.watermark, '0')
+    END AS lag,
+    q.pending,
+    q.ranges AS pending_ranges,
+    coalesce(d.repairs, 0) AS repairs,
+    coalesce(d.repaired, '0') AS repaired,
+    d.last_at AS repaired_at
 FROM tidegauge.lifecycle l
-JOIN _timescaledb_catalog.continuous_agg c ON c.user_view_schema = 'tidegauge' AND c.user_view_name = l.relation
 CROSS JOIN LATERAL tidegauge.refresh_window(l.relation) w
+CROSS JOIN LATERAL (SELECT tidegauge.watermark(l.relation) AS watermark) m
 CROSS JOIN LATERAL (
-    -- Where there are no chunks nothing waits to be read.
     SELECT
-        CASE WHEN count(*) = 0 THEN w.window_end ELSE greatest(w.window_start, min(k.range_start)) END AS first,
-        least(w.window_end, max(k.range_end)) AS last
-    FROM timescaledb_information.chunks k
-    WHERE format('%%I.%%I', k.hypertable_schema, k.hypertable_name)::regclass = tidegauge.hypertable_of(l.source)
-) x
+        coalesce(sum(p.waiting_end - p.waiting_start), '0') AS pending,
+        max(p.waiting_end) AS pending_to,
+        coalesce(array_agg(ARRAY[p.waiting_start, p.waiting_end] ORDER BY p.waiting_start), '{}') AS ranges
+    FROM tidegauge.waiting_ranges(l.relation) p
+) q
+LEFT JOIN tidegauge.rollup_repairs d ON d.relation = l.relation
 WHERE l.kind = 'rollup'
 ORDER BY l.relation;
+
+-- name: collections
+-- Dictionaries, how many rows each has (an estimate), and how many have been collected because nothing referred to them.
+SELECT
+    c.dictionary AS name,
+    greatest(k.reltuples, 0)::bigint AS rows,
+    c.collected,
+    c.collected_at
+FROM tidegauge.collections c
+JOIN pg_catalog.pg_class k ON k.oid = format('tidegauge.%%I', c.dictionary)::regclass
+ORDER BY c.dictionary;
 
 -- name: jobs
 -- TimescaleDB's jobs on our tables, where its workers run them. Its '-infinity' means never.

@@ -18,6 +18,7 @@ from tidegauge.cli.opening import OpenDatabase, opened, settings_for
 from tidegauge.cli.terminal import progress, say
 from tidegauge.config import Settings
 from tidegauge.errors import ConfigurationError
+from tidegauge.storage.postgres import collection
 from tidegauge.storage.postgres import migrate as migrations
 from tidegauge.storage.postgres import status as statuses
 from tidegauge.storage.postgres import validate as validation
@@ -119,6 +120,34 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
         _write_json({"database": database.description, "mode": mode, **status_tables.as_json(found, logs)})
     else:
         status_tables.print_status(database.description, found, logs)
+
+
+@db_app.command()
+def collect(
+    data: Data = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what there is to look at, delete nothing")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete dictionary rows (series, resources, scopes, applications, names, descriptions) that nothing refers to any more.
+
+    Maintenance does so by itself; this does it now. Safe while `tidegauge up` runs. Rows are looked at when they were not seen for as
+    long as anything that refers to them is kept, and TIDEGAUGE_LIFECYCLE_COLLECTION_GRACE more; those still in use stay.
+
+    Examples:
+      tidegauge db collect --dry-run
+      tidegauge db collect
+
+    """
+    settings = settings_for(data)
+    if not dry_run:
+        is_over = _on_database(settings, lambda database: collection.collect(database.owner_dsn, settings, progress))
+        if not is_over:
+            say("writers kept the dictionaries busy: what is left is for maintenance, or for another try", "yellow")
+    found = _on_database(settings, lambda database: collection.unused(database.owner_dsn, settings))
+    if as_json:
+        _write_json({"unused": [asdict(each) for each in found]})
+    else:
+        status_tables.print_unused(found)
 
 
 @db_app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

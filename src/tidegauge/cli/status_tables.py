@@ -12,7 +12,8 @@ from rich.table import Table as RichTable
 
 from tidegauge import compiled
 from tidegauge.storage.elasticsearch import LogStoreStatus
-from tidegauge.storage.postgres.status import Freshness, JobRun, Status, Table
+from tidegauge.storage.postgres.collection import Unused
+from tidegauge.storage.postgres.status import Dictionary, Freshness, JobRun, Status, Table
 from tidegauge.storage.postgres.validate import Difference
 from tidegauge.units import format_duration
 
@@ -44,7 +45,7 @@ def _suffixed(value: object) -> object:
     if isinstance(value, list):
         return [_suffixed(item) for item in value]
     if isinstance(value, dict):
-        durations = {"chunk_interval", "compress_after", "retention", "pending"}
+        durations = {"chunk_interval", "compress_after", "retention", "pending", "lag", "repaired"}
         return {f"{name}_seconds" if name in durations else name: item for name, item in value.items()}
     return value
 
@@ -62,9 +63,17 @@ def print_status(description: str, status: Status, logs: LogStoreStatus | None) 
     console.print(f"decoder: {escape(compiled.described())}", soft_wrap=True)
     if logs is not None:
         console.print(f"logs: Elasticsearch, data stream {logs.data_stream}: {_log_store(logs)}", soft_wrap=True)
-    for part in (_tables(status.tables), _rollups(status.rollups), _jobs(status.jobs)):
+    for part in (_tables(status.tables), _rollups(status.rollups), _dictionaries(status.dictionaries), _jobs(status.jobs)):
         console.print()
         console.print(part)
+
+
+def print_unused(found: Sequence[Unused]) -> None:
+    """What a collection would look at, as text on stdout."""
+    shown = RichTable("dictionary", "not seen since", "rows to look at", box=None)
+    for each in found:
+        shown.add_row(each.dictionary, _moment(each.unseen_before), f"{each.rows:,}")
+    _wide_console().print(shown)
 
 
 def print_differences(differences: Sequence[Difference]) -> None:
@@ -115,9 +124,33 @@ def _tables(tables: Sequence[Table]) -> RichTable:
 
 
 def _rollups(rollups: Sequence[Freshness]) -> RichTable:
-    shown = RichTable("rollup", "materialised to", "out of date", box=None, title="Rollups", title_justify="left", title_style="bold")
+    shown = RichTable(box=None, title="Rollups", title_justify="left", title_style="bold")
+    for name in ("rollup", "materialised to", "behind", "out of date", "repairs", "last repair"):
+        shown.add_column(name, no_wrap=name != "out of date")
     for rollup in rollups:
-        shown.add_row(rollup.name, _moment(rollup.watermark), _ago(rollup.pending) if rollup.pending else "")
+        repairs = f"{rollup.repairs:,} ({_ago(rollup.repaired)})" if rollup.repairs else ""
+        repaired_at = _moment(rollup.repaired_at) if rollup.repaired_at else ""
+        lag = _ago(rollup.lag) if rollup.lag else ""
+        shown.add_row(rollup.name, _moment(rollup.watermark), lag, _pending(rollup), repairs, repaired_at)
+    return shown
+
+
+def _pending(rollup: Freshness) -> str:
+    if not rollup.pending:
+        return ""
+    start, end = rollup.pending_ranges[0]
+    others = len(rollup.pending_ranges) - 1
+    more = f" and {others} more" if others else ""
+    return f"{_ago(rollup.pending)}: {_minute(start)} to {_minute(end)}{more}"
+
+
+def _dictionaries(dictionaries: Sequence[Dictionary]) -> RichTable:
+    shown = RichTable(box=None, title="Dictionaries", title_justify="left", title_style="bold")
+    shown.add_column("dictionary", no_wrap=True)
+    for name in ("rows", "collected", "last collection"):
+        shown.add_column(name, justify="right", no_wrap=True)
+    for each in dictionaries:
+        shown.add_row(each.name, f"{each.rows:,}", f"{each.collected:,}", _moment(each.collected_at) if each.collected else "")
     return shown
 
 
@@ -138,6 +171,10 @@ def _log_store(logs: LogStoreStatus) -> str:
 
 def _moment(value: datetime | None) -> str:
     return "never" if value is None else f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def _minute(value: datetime) -> str:
+    return f"{value.astimezone(UTC):%Y-%m-%d %H:%M}"
 
 
 def _ago(value: timedelta) -> str:

@@ -41,7 +41,8 @@ class RefreshJob:
     """Refreshes what is out of date: rollups of raw data first, then those made from rollups, each oldest window first.
 
     Which parts are out of date is TimescaleDB's to know: it logs every change below the moment a rollup was refreshed to, so that
-    late data is found as well. Refreshing a window that is up to date costs 2 ms.
+    late data is found as well, as far back as raw data is whole (``tidegauge.repair_window``); refreshes of what had been materialised are
+    counted as repairs. Refreshing a window that is up to date costs 2 ms.
     """
 
     name = "refresh"
@@ -73,6 +74,8 @@ class RefreshJob:
             self._done.add((step.rollup.view, step.window))
             try:
                 took = await timed(self._store.refresh(step.rollup.view, step.window))
+                if step.rollup.is_repair(step.window):
+                    await self._store.repaired(step.rollup.view, step.window)
             except RetryableError:
                 raise
             except TidegaugeError as error:

@@ -12,6 +12,7 @@ from functools import partial
 
 from tidegauge.config import LifecycleSettings
 from tidegauge.errors import RetryableError
+from tidegauge.maintenance.collect import CollectJob
 from tidegauge.maintenance.jobs import CompressJob, DropExpiredJob, FitChunksJob, UpkeepJob, UserJobsJob
 from tidegauge.maintenance.refresh import RefreshJob, longest, span_of
 from tidegauge.maintenance.store import Abilities, MaintenanceStore, Run
@@ -134,6 +135,7 @@ class Maintenance:
         is_quiet: Callable[[], bool],
         now: Clock = _utc_now,
         watch: JobWatch | None = None,
+        everywhere: Sequence[Job] = (),
     ) -> None:
         """Prepare; nothing runs yet.
 
@@ -144,9 +146,9 @@ class Maintenance:
             is_quiet: whether nothing has been ingested for some seconds; what takes long waits for that.
             now: the time, aware.
             watch: is told of every run.
+            everywhere: further jobs, which TimescaleDB's workers could not do.
 
         """
-        self._abilities = abilities
         self._new_refresh: Callable[[], RefreshJob] = partial(RefreshJob, store, settings.job_turn_seconds, now)
         fit = FitChunksJob(store, settings.chunk_max_rows, settings.job_turn_seconds, is_quiet, now, may_cut=not abilities.parallel_writers)
         # Statistics first: the others plan by them.
@@ -156,28 +158,33 @@ class Maintenance:
             self._new_refresh(),
             CompressJob(store, is_quiet, now),
             DropExpiredJob(store),
+            CollectJob(store),
             UserJobsJob(store, now),
+            *everywhere,
         )
         self._passing = [_Passing(job, store, now, watch or Unwatched()) for job in jobs]
+        # What this process does by itself, beside run_once().
+        own = everywhere if abilities.has_background_workers else jobs
+        self._own = [passing for passing in self._passing if passing.job in own]
 
     def states(self) -> Counter[str]:
-        """How many jobs are in each of ``JOB_STATES``; none where the database has workers of its own."""
-        if self._abilities.has_background_workers:
+        """How many jobs are in each of ``JOB_STATES``; where the database has workers of its own, those that these cannot do."""
+        if not self._own:
             return Counter()
         loop_time = asyncio.get_running_loop().time()
-        return Counter(passing.state(loop_time) for passing in self._passing)
+        return Counter(passing.state(loop_time) for passing in self._own)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until ``stop`` is set; returns at once where TimescaleDB has workers of its own. A failure is logged and tried again."""
-        if self._abilities.has_background_workers:
+        """Work until ``stop`` is set; returns at once where TimescaleDB's workers do all of it. A failure is logged and tried again."""
+        if not self._own:
             return
         loop = asyncio.get_running_loop()
         while not stop.is_set():
-            passing = min(self._passing, key=lambda passing: passing.due_at)
+            passing = min(self._own, key=lambda passing: passing.due_at)
             rest = _SHORTEST_PAUSE_SECONDS
             if passing.due_at <= loop.time():
                 rest = await self._attempt(passing, loop)
-            pause = min(passing.due_at for passing in self._passing) - loop.time()
+            pause = min(passing.due_at for passing in self._own) - loop.time()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), max(pause, rest))
 

@@ -48,11 +48,24 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class RollupLag:
-    """How far a rollup is behind; ``pending_seconds`` of time have changed since they were materialised, or never were."""
+    """How far a rollup is behind; ``pending_seconds`` of time have changed since they were materialised, or never were.
+
+    ``repairs`` of ``repaired_seconds`` have been done since the database was made: refreshes of buckets that late data had come for.
+    """
 
     rollup: str
     lag_seconds: float
     pending_seconds: float
+    repairs: int
+    repaired_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """How many rows of a dictionary have been collected since the database was made."""
+
+    dictionary: str
+    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +93,10 @@ class LagStore(Protocol):
         """Every job of ours that the database runs itself."""
         ...
 
+    async def collected(self) -> Sequence[Collected]:
+        """Every dictionary."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Lifecycle:
@@ -103,6 +120,10 @@ class MaintenanceStore(Protocol):
 
     async def refresh(self, view: str, window: Span) -> None:
         """Refresh a continuous aggregate."""
+        ...
+
+    async def repaired(self, view: str, window: Span) -> None:
+        """Count a refresh of what had been materialised before data for it came late."""
         ...
 
     async def chunks(self) -> Sequence[Chunk]:
@@ -131,6 +152,10 @@ class MaintenanceStore(Protocol):
 
     async def drop_expired(self, relation: str) -> None:
         """Drop one such chunk; refreshes first what its rollups do not cover yet."""
+        ...
+
+    async def collect(self, most: int) -> str | None:
+        """One step of a collection of at most so many rows of each dictionary; what it did, None where nothing is left to do."""
         ...
 
     async def relations(self) -> Sequence[Relation]:

@@ -50,6 +50,7 @@ class Rollup:
         bucket: its width, µs.
         bounds: in which it may be refreshed.
         pending: what TimescaleDB knows to be out of date or never refreshed; may overlap.
+        watermark: up to here it has been materialised, and a refresh repairs it; None: nowhere.
 
     """
 
@@ -60,6 +61,11 @@ class Rollup:
     bucket: int
     bounds: Span
     pending: tuple[Span, ...]
+    watermark: int | None = None
+
+    def is_repair(self, window: Span) -> bool:
+        """Whether a refresh of ``window`` is for data that came late."""
+        return self.watermark is not None and window.end <= self.watermark
 
 
 def merged(spans: Iterable[Span]) -> list[Span]:

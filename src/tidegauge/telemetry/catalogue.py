@@ -90,6 +90,11 @@ ROLLUP_LAG = _gauge(
 ROLLUP_PENDING = _gauge(
     "rollup_pending_seconds", "Time of a rollup that has changed since it was materialised, or never was.", "rollup", merged="livemax"
 )
+ROLLUP_REPAIRS = _counter("rollup_repairs_total", "Refreshes of a rollup's buckets that data had come late for.", "rollup")
+ROLLUP_REPAIRED = _counter("rollup_repaired_seconds_total", "Time that these refreshed, added up.", "rollup")
+COLLECTED_ROWS = _counter(
+    "dictionary_rows_collected_total", "Rows of a dictionary deleted because nothing referred to them any more.", "dictionary"
+)
 
 DEPENDENCY_SECONDS = _histogram(
     "dependency_request_duration_seconds",

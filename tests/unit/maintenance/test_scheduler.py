@@ -39,6 +39,8 @@ class Store:
     found_chunks: list[Chunk] = field(default_factory=list)
     expired_chunks: list[str] = field(default_factory=list)
     jobs: list[UserJob] = field(default_factory=list)
+    unused: int = 0
+    watermarks: dict[str, int] = field(default_factory=dict)
     recorded: dict[str, Run] = field(default_factory=dict)
     done: list[str] = field(default_factory=list)
     refreshed: list[tuple[str, Span]] = field(default_factory=list)
@@ -54,7 +56,9 @@ class Store:
         bounds = span_of(now - 20 * DAY, now - HOUR)
         levels = {"metrics_hourly": 0, "traces_hourly": 0, "metrics_daily": 1}
         return [
-            Rollup(name, level, "metrics", level, 3600 * windows.SECOND, bounds, tuple(self.pending.get(name, [])))
+            Rollup(
+                name, level, "metrics", level, 3600 * windows.SECOND, bounds, tuple(self.pending.get(name, [])), self.watermarks.get(name)
+            )
             for name, level in levels.items()
         ]
 
@@ -70,6 +74,16 @@ class Store:
             for rest in (Span(span.start, min(span.end, window.start)), Span(max(span.start, window.end), span.end))
             if not rest.is_empty
         ]
+
+    async def repaired(self, view: str, window: Span) -> None:
+        self._do(f"repaired {view}", "repaired")
+
+    async def collect(self, most: int) -> str | None:
+        if not self.unused:
+            return None
+        self.unused -= min(most, self.unused)
+        self._do("collect", "collect")
+        return "collected some"
 
     async def chunks(self) -> Sequence[Chunk]:
         return self.found_chunks
@@ -245,3 +259,19 @@ async def test_an_absent_database_ends_a_pass() -> None:
     store = Store(pending={"metrics_hourly": pending(5 * HOUR, 2 * HOUR)}, broken={"metrics_hourly": Unavailable("away")})
     with pytest.raises(Unavailable):
         await maintenance(store).run_once()
+
+
+async def test_late_data_below_the_watermark_is_a_repair_and_what_is_new_is_none() -> None:
+    store = Store(
+        pending={"metrics_hourly": pending(20 * HOUR, 10 * HOUR), "traces_hourly": pending(20 * HOUR, 10 * HOUR)},
+        watermarks={"metrics_hourly": microseconds(NOW - 5 * HOUR), "traces_hourly": microseconds(NOW - 15 * HOUR)},
+    )
+    await maintenance(store).run_once()
+    assert [did for did in store.done if did.startswith("repaired")] == ["repaired metrics_hourly"]
+
+
+async def test_unused_rows_are_collected_a_step_at_a_time() -> None:
+    store = Store(unused=5000)
+    await maintenance(store).run_once()
+    assert store.done.count("collect") == 3
+    assert store.recorded["collect unused dictionary rows"].turns == 3

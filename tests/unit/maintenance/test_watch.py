@@ -13,7 +13,7 @@ from tidegauge.config import LifecycleSettings
 from tidegauge.errors import TidegaugeError, Unavailable
 from tidegauge.maintenance import Maintenance
 from tidegauge.maintenance.scheduler import JOB_STATES
-from tidegauge.maintenance.store import JobCounts, RollupLag
+from tidegauge.maintenance.store import Collected, JobCounts, RollupLag
 from tidegauge.telemetry.jobs import STATES, CountedJobs, Lag, states_sample
 from tidegauge.telemetry.metrics import Metrics
 
@@ -43,7 +43,7 @@ async def test_runs_are_counted_by_their_result() -> None:
 async def test_jobs_are_in_one_state_each() -> None:
     metrics, store = Metrics(), Store(broken={"traces": TidegaugeError("…")}, expired_chunks=["traces"])
     maintenance = of(store, metrics)
-    assert maintenance.states() == Counter({"waiting": 6})
+    assert maintenance.states() == Counter({"waiting": 7})
     stop = asyncio.Event()
     running = asyncio.create_task(maintenance.run(stop))
     async with asyncio.timeout(20):
@@ -69,12 +69,17 @@ class Lagging:
 
     def __init__(self) -> None:
         self.completed = 40
+        self.repairs = 5
+        self.collected_rows = 100
         self.failure: Exception | None = None
 
     async def rollups(self) -> list[RollupLag]:
         if self.failure is not None:
             raise self.failure
-        return [RollupLag("metrics_hourly", 3600.0, 7200.0)]
+        return [RollupLag("metrics_hourly", 3600.0, 7200.0, self.repairs, 3600.0 * self.repairs)]
+
+    async def collected(self) -> list[Collected]:
+        return [Collected("series", self.collected_rows)]
 
     async def jobs(self) -> list[JobCounts]:
         return [JobCounts("metrics: compress", self.completed, 2, 1.5, "scheduled"), JobCounts("traces: compress", 0, 0, 0.0, "active")]
@@ -93,6 +98,20 @@ async def test_runs_of_the_databases_own_jobs_are_counted_from_now_on() -> None:
     assert lag.states == Counter({"scheduled": 1, "active": 1})
     assert value(text, "rollup_lag_seconds", rollup="metrics_hourly") == 3600
     assert value(text, "rollup_pending_seconds", rollup="metrics_hourly") == 7200
+
+
+async def test_what_was_repaired_and_collected_is_counted_from_now_on() -> None:
+    metrics, database = Metrics(), Lagging()
+    lag = Lag(metrics, database, reads_jobs=False)
+    await lag.read()
+    assert value(await told(metrics), "rollup_repairs_total", rollup="metrics_hourly") == 0
+    database.repairs += 2
+    database.collected_rows += 30
+    await lag.read()
+    text = await told(metrics)
+    assert value(text, "rollup_repairs_total", rollup="metrics_hourly") == 2
+    assert value(text, "rollup_repaired_seconds_total", rollup="metrics_hourly") == 7200
+    assert value(text, "dictionary_rows_collected_total", dictionary="series") == 30
 
 
 async def test_a_database_that_is_away_is_counted() -> None:

@@ -47,9 +47,12 @@ class Interned:
 
 
 class StaleIds(Exception):
-    """Dictionary rows were deleted since ids were cached, by a collection or a reset of the schema. ``epoch`` is the one of now."""
+    """Dictionary rows may be deleted that cached ids refer to, by a collection or a reset of the schema.
 
-    def __init__(self, epoch: int) -> None:
+    ``epoch`` is the one of now; None where a row was deleted at this moment.
+    """
+
+    def __init__(self, epoch: int | None) -> None:
         super().__init__()
         self.epoch = epoch
 
@@ -81,9 +84,9 @@ class Dictionaries:
         self._touched_ns = 0
         self._fetching = asyncio.Lock()
 
-    def forget(self, epoch: int) -> None:
+    def forget(self, epoch: int | None) -> None:
         """Empty the caches, unless they are of this epoch: another group may have found out before."""
-        if self._epoch == epoch:
+        if epoch is not None and self._epoch == epoch:
             return
         for cache in (self._resources, self._scopes, self._series, self._names):
             cache.clear()
@@ -185,7 +188,7 @@ class Dictionaries:
         part = group.resources
         if not part.missing:
             return
-        for tenant, identity, *ids, is_due in await self._rows(connection, "resources", part.identities()):
+        for tenant, identity, *ids, is_due in await self._found(connection, "resources", part.identities()):
             part.found((tenant, identity.int), (ids[0], ids[1]), is_due)
         new = part.still_missing()
         if not new:
@@ -209,7 +212,7 @@ class Dictionaries:
     async def _applications(self, connection: AsyncConnection, resources: Mapping[Key, ResourceEntry]) -> dict[Application, int]:
         """Ids of the resources' applications, which are added where they are not there."""
         wanted = sorted({_application(tenant, entry) for (tenant, _), entry in resources.items()})
-        found = await self._rows(connection, "applications", _columns(wanted, _APPLICATION_COLUMNS))
+        found = await self._found(connection, "applications", _columns(wanted, _APPLICATION_COLUMNS))
         ids: dict[Application, int] = {(row[0], row[1], row[2], row[3]): row[4] for row in found}
         new = [application for application in wanted if application not in ids]
         found += await self._added(connection, "applications", new, _APPLICATION_COLUMNS)
@@ -220,7 +223,7 @@ class Dictionaries:
         part = group.scopes
         if not part.missing:
             return
-        found = await self._rows(connection, "scopes", part.identities())
+        found = await self._found(connection, "scopes", part.identities())
         there = {(row[0], row[1].int) for row in found}
         rows = [_scope_row(key[0], entry) for key, entry in part.missing.items() if key not in there]
         for tenant, identity, scope_id, is_due in found + await self._added(connection, "scopes", rows, _SCOPE_COLUMNS):
@@ -232,7 +235,7 @@ class Dictionaries:
             del part.missing[key]
         if not part.missing:
             return
-        for tenant, identity, series_id, is_due in await self._rows(connection, "series", part.identities()):
+        for tenant, identity, series_id, is_due in await self._found(connection, "series", part.identities()):
             part.found((tenant, identity.int), series_id, is_due)
         new = part.still_missing()
         metrics = {key: (group.resources.ids[group.origins[key][0]][1], entry.metric_name) for key, entry in new.items()}
@@ -266,8 +269,20 @@ class Dictionaries:
             return []
         columns = _columns(rows, names)
         added = await self._rows(connection, f"add_{what}", columns)
-        # Another writer added some of them at this moment: then all are read.
-        return added if len(added) == len(rows) else await self._rows(connection, what, columns)
+        if len(added) < len(rows):
+            # Another writer added some of them at this moment: then all are read.
+            added = await self._found(connection, what, columns)
+        if len(added) < len(rows):
+            raise StaleIds(epoch=None)
+        return added
+
+    async def _found(self, connection: AsyncConnection, what: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """The rows that are there. Those marked for collection lose the mark first; one that is gone by then is not there."""
+        rows = await self._rows(connection, what, parameters)
+        marked = [row[_ID_COLUMNS[what]] for row in rows if row[-1] is None]
+        if not marked:
+            return rows
+        return [row for row in rows if row[-1] is not None] + await self._rows(connection, f"keep_{what}", {"ids": sorted(marked)})
 
     def _new_metadata(self, tenant_id: int, batch: MetricBatch, resources: Sequence[Resource]) -> list[tuple[Any, ...]]:
         """Rows for put_metadata, with the entry as a last column that the statement does not use."""
@@ -313,6 +328,7 @@ class Dictionaries:
             await self._names.put(connection, names)
 
 
+_ID_COLUMNS = {"applications": 4, "resources": 2, "scopes": 2, "series": 2}
 _APPLICATION_COLUMNS = ("tenant_id", "namespace", "name", "environment")
 _RESOURCE_COLUMNS = ("tenant_id", "identity", "application_id", "schema_url", "attributes", "dropped_attributes_count", "original")
 _SCOPE_COLUMNS = ("tenant_id", "identity", "name", "version", "schema_url", "attributes", "dropped_attributes_count", "original")

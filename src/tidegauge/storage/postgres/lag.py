@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from psycopg.rows import class_row
 
-from tidegauge.maintenance.store import JobCounts, RollupLag
+from tidegauge.maintenance.store import Collected, JobCounts, RollupLag
 from tidegauge.storage import sqlfiles
 from tidegauge.storage.postgres.database import Database
 
@@ -28,4 +28,10 @@ class PostgresLag:
         """See ``LagStore``."""
         async with self._database.reading() as connection, connection.cursor(row_factory=class_row(JobCounts)) as cursor:
             await cursor.execute(self._sql["jobs"], {})
+            return await cursor.fetchall()
+
+    async def collected(self) -> Sequence[Collected]:
+        """See ``LagStore``."""
+        async with self._database.reading() as connection, connection.cursor(row_factory=class_row(Collected)) as cursor:
+            await cursor.execute(self._sql["collected"], {})
             return await cursor.fetchall()

@@ -35,6 +35,7 @@ class PostgresMaintenance:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._sql = sqlfiles.queries("maintenance")
+        self._collection = sqlfiles.queries("collection")
 
     async def rollups(self, now: datetime) -> Sequence[Rollup]:
         """Our continuous aggregates with what is out of date, those that others are made from first."""
@@ -47,6 +48,7 @@ class PostgresMaintenance:
                 bucket=row["bucket"],
                 bounds=Span(row["window_start"], row["window_end"]),
                 pending=tuple(Span(start, end) for start, end in row["pending"]),
+                watermark=row["watermark"],
             )
             for row in await self._rows("rollups", {"now": now})
         ]
@@ -76,6 +78,11 @@ class PostgresMaintenance:
                 if error.sqlstate not in _IN_THE_WAY or attempt == _ATTEMPTS:
                     raise _explained(error, f"refresh of {view}") from error
             await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def repaired(self, view: str, window: Span) -> None:
+        """Count a refresh of what had been materialised before data for it came late."""
+        relation = view.removeprefix("tidegauge.")
+        await self._change("record_repair", {"relation": relation, "start": _moment(window.start), "end": _moment(window.end)})
 
     async def chunks(self) -> Sequence[Chunk]:
         """Chunks of raw data."""
@@ -131,6 +138,20 @@ class PostgresMaintenance:
             await self._call("drop_expired", {"relation": relation})
         except psycopg.Error as error:
             raise _explained(error, f"retention of {relation}") from error
+
+    async def collect(self, most: int) -> str | None:
+        """One step of a collection; what it did, None where nothing is left to do.
+
+        Raises:
+            TidegaugeError: it failed; what earlier steps did is kept.
+
+        """
+        try:
+            async with self._database.writing() as connection:
+                row = await (await connection.execute(self._collection["turn"], {"before": None, "most": most})).fetchone()
+        except psycopg.Error as error:
+            raise _explained(error, "collection") from error
+        return None if row is None or row[0] is None else str(row[0])
 
     async def relations(self) -> Sequence[Relation]:
         """Tables that may need ANALYZE or VACUUM."""

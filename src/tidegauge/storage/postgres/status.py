@@ -57,14 +57,32 @@ class Freshness:
     Attributes:
         watermark: up to here it is read from what is materialised; None: nothing is.
         window_end: up to here it would be by now.
-        pending: how much time below ``window_end`` has changed since, or was never made.
+        lag: how much time of data lies between the two.
+        pending: how much time below ``window_end`` has changed since, or was never made; ``pending_ranges`` tells which, oldest first.
+        repairs: how often it was refreshed for late data since the database was made; ``repaired`` is how much time that was, added up,
+            and ``repaired_at`` when the last was done.
 
     """
 
     name: str
     watermark: datetime | None
     window_end: datetime
+    lag: timedelta
     pending: timedelta
+    pending_ranges: Sequence[Sequence[datetime]]
+    repairs: int
+    repaired: timedelta
+    repaired_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Dictionary:
+    """What many rows share; ``collected`` counts rows that went because nothing referred to them any more."""
+
+    name: str
+    rows: int
+    collected: int
+    collected_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +109,7 @@ class Status:
     background_workers: bool
     tables: Sequence[Table]
     rollups: Sequence[Freshness]
+    dictionaries: Sequence[Dictionary]
     jobs: Sequence[JobRun]
 
 
@@ -127,6 +146,7 @@ def _read(connection: psycopg.Connection[Any], settings: Settings) -> Status:
         background_workers=workers,
         tables=connection.cursor(row_factory=class_row(Table)).execute(_sql("tables"), {}).fetchall(),
         rollups=connection.cursor(row_factory=class_row(Freshness)).execute(_sql("rollups"), {}).fetchall(),
+        dictionaries=connection.cursor(row_factory=class_row(Dictionary)).execute(_sql("collections"), {}).fetchall(),
         jobs=connection.cursor(row_factory=class_row(JobRun)).execute(_sql("jobs" if workers else "runs"), {}).fetchall(),
     )
 

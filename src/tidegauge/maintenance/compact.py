@@ -1,0 +1,53 @@
+"""Makes blocks of the attribute index out of its pieces, in short turns; where TimescaleDB has workers of its own as well."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import Protocol
+
+from tidegauge.maintenance.turn import Turn
+
+
+class CompactingStore(Protocol):
+    """What the job needs of a database."""
+
+    async def compact(self) -> int:
+        """Make blocks of pieces that are due, a bounded number of them in one transaction; how many pieces there were.
+
+        Raises:
+            Unavailable: the database is away.
+
+        """
+        ...
+
+    async def backfill(self) -> int:
+        """Index one hour of spans that were stored before there was an index, the newest first; how many there were, 0 at the end.
+
+        Raises:
+            Unavailable: the database is away.
+
+        """
+        ...
+
+
+class CompactAttributesJob:
+    """Takes pieces that are enough for a block, and those of hours that are over; then spans that have none.
+
+    Several processes may do it at once.
+    """
+
+    name = "attribute index"
+    period = timedelta(seconds=10)
+
+    def __init__(self, store: CompactingStore) -> None:
+        self._store = store
+
+    async def turn(self) -> Turn | None:
+        """Make some blocks."""
+        began = time.perf_counter()
+        pieces = await self._store.compact()
+        if pieces:
+            return Turn(time.perf_counter() - began, f"made blocks of {pieces} pieces")
+        spans = await self._store.backfill()
+        return Turn(time.perf_counter() - began, f"indexed {spans} spans") if spans else None
