@@ -32,13 +32,20 @@ SELECT DISTINCT p.application_id FROM placed p WHERE NOT p.is_there AND p.place 
 
 -- name: indexed_from
 -- From which start time on every span is in a piece or a block.
-SELECT greatest(
-    s.complete_from, (SELECT l.dropped_through FROM tidegauge.lifecycle l WHERE l.relation = 'attribute_blocks')
+SELECT nullif(
+    greatest(s.complete_from, (SELECT l.dropped_through FROM tidegauge.lifecycle l WHERE l.relation = 'attribute_blocks')),
+    '-infinity'
 ) AS indexed_from
 FROM tidegauge.attribute_index_state s;
 
+-- name: application_ids
+SELECT application_id FROM tidegauge.applications WHERE tenant_id = %(tenant_id)s;
+
 -- name: attribute_candidates
-SELECT application_id, start_time, end_time
+-- Times are whole microseconds since the Unix epoch; `end_us` is included.
+SELECT
+    application_id, (extract(epoch FROM start_time) * 1000000)::bigint AS start_us,
+    (extract(epoch FROM end_time) * 1000000)::bigint AS end_us
 FROM tidegauge.attribute_candidates(
     %(tenant_id)s::smallint, %(application_ids)s::integer[], %(start)s::timestamptz, %(end)s::timestamptz,
     %(hashes)s::bytea[], %(blocks)s::bigint[], %(bits)s::integer[], %(conditions)s::integer[]
@@ -65,6 +72,8 @@ WITH chosen AS (
     FROM tidegauge.attribute_pieces p
     JOIN chosen c ON c.tenant_id = p.tenant_id AND c.application_id = p.application_id
         AND p.start_time >= c.hour AND p.start_time < c.hour + INTERVAL '1 hour'
+    ORDER BY p.tenant_id, p.application_id, p.start_time
+    LIMIT %(pieces)s
     FOR UPDATE OF p SKIP LOCKED
 )
 DELETE FROM tidegauge.attribute_pieces d USING taken t
@@ -86,3 +95,30 @@ SELECT * FROM unnest(
     %(start_time)s::timestamptz[], %(end_time)s::timestamptz[], %(application_id)s::integer[], %(span_count)s::integer[],
     %(tenant_id)s::smallint[], %(filter)s::bytea[]
 );
+
+-- name: backfill_window
+-- The newest hour in which there are spans of before the index: its start, NULL where there are none, and `complete_from`, its end, NULL
+-- where nothing is to be done. Whoever has the row does it.
+SELECT
+    nullif(s.complete_from, '-infinity') AS complete_from,
+    (
+        SELECT date_bin(INTERVAL '1 hour', max(n.start_time), TIMESTAMPTZ '2000-01-01 00:00:00+00')
+        FROM tidegauge.applications a
+        CROSS JOIN LATERAL (
+            SELECT t.start_time FROM tidegauge.traces t
+            WHERE t.application_id = a.application_id AND t.start_time < s.complete_from
+            ORDER BY t.start_time DESC LIMIT 1
+        ) n
+    ) AS start_time
+FROM tidegauge.attribute_index_state s
+FOR UPDATE OF s;
+
+-- name: backfill_spans
+SELECT
+    tenant_id, application_id, (extract(epoch FROM start_time) * 1000000)::bigint AS start_us, attributes::text, events::text
+FROM tidegauge.traces
+WHERE start_time >= %(start)s::timestamptz AND start_time < %(end)s::timestamptz
+ORDER BY application_id, start_time;
+
+-- name: set_complete_from
+UPDATE tidegauge.attribute_index_state SET complete_from = coalesce(%(complete_from)s::timestamptz, '-infinity');

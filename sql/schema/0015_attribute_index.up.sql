@@ -33,7 +33,7 @@ CREATE TABLE tidegauge.attribute_index_state (
 );
 -- What is stored already has no pieces; nor has what a process of the version before stores until it is stopped.
 INSERT INTO tidegauge.attribute_index_state (complete_from)
-SELECT coalesce(greatest(max(start_time), now()) + INTERVAL '1 hour', '-infinity') FROM tidegauge.traces;
+SELECT CASE WHEN count(*) = 0 THEN '-infinity' ELSE greatest(max(start_time), now()) + INTERVAL '1 hour' END FROM tidegauge.traces;
 
 -- Attribute keys that have been sent, by application and by where they stand. `types` has a bit for each type seen: 1 string, 2 int,
 -- 4 double, 8 bool, 16 array, 32 kvlist, 64 empty.

@@ -26,6 +26,7 @@ from tidegauge.ingest.ingestor import Ingestor
 from tidegauge.ingest.limits import TimeLimits
 from tidegauge.ingest.writer import ENOUGH_ROWS, SUSPECTS, Writer, writer_for
 from tidegauge.maintenance import Maintenance
+from tidegauge.maintenance.compact import CompactAttributesJob
 from tidegauge.model.batch import Signal
 from tidegauge.model.sql import Bounds
 from tidegauge.otlp.decode import Decoder
@@ -40,6 +41,7 @@ from tidegauge.shared_stores import SharedStores
 from tidegauge.storage.interface import LogStore
 from tidegauge.storage.postgres import validate
 from tidegauge.storage.postgres.applications import PostgresApplicationStore
+from tidegauge.storage.postgres.attribute_index import PostgresAttributeIndex
 from tidegauge.storage.postgres.database import Database
 from tidegauge.storage.postgres.ingest import PostgresIngestStore
 from tidegauge.storage.postgres.lag import PostgresLag
@@ -282,6 +284,7 @@ async def maintained(
             abilities,
             lambda: quiet_seconds() > _QUIET_SECONDS,
             watch=CountedJobs(metrics),
+            everywhere=[CompactAttributesJob(PostgresAttributeIndex(database))],
         )
         lag = Lag(metrics, PostgresLag(database), reads_jobs=abilities.has_background_workers)
         states = states_sample(metrics, lambda: maintenance.states() + lag.states)

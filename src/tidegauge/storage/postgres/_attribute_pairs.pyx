@@ -19,7 +19,6 @@ cdef enum:
     KEYS = 256  # How many keys of a piece are told; a power of two.
     PLACES = 32  # How many attributes of the span before are remembered.
     SPANS = 2048  # Of one piece at the most.
-    BITS_A_HASH = 16
     STRING = 1
     INT = 2
     DOUBLE = 4
@@ -552,17 +551,19 @@ def merged(list pieces):
         free(table.slots)
 
 
-def filter_of(bytes hashes not None):
-    """``attribute_hashes.filter_of``."""
+def filter_of(bytes hashes not None, uint32_t blocks):
+    """``attribute_hashes.filter_of``, of so many blocks."""
     cdef Py_ssize_t count = PyBytes_GET_SIZE(hashes) // 4, each
-    cdef uint64_t blocks = <uint64_t>max(1, (count * BITS_A_HASH + 255) // 256), number
+    cdef uint64_t number
+    if blocks == 0:
+        raise ValueError("a filter without blocks")
     cdef const uint8_t *at = <const uint8_t *>PyBytes_AS_STRING(hashes)
-    cdef bytes made = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>(32 * blocks))
+    cdef bytes made = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>blocks * 32)
     cdef uint8_t *out = <uint8_t *>PyBytes_AS_STRING(made)
     cdef uint8_t *block
     cdef uint32_t bit
     cdef int word
-    memset(out, 0, 32 * blocks)
+    memset(out, 0, <size_t>blocks * 32)
     for each in range(count):
         number = _fmix(<uint32_t>at[0] << 24 | <uint32_t>at[1] << 16 | <uint32_t>at[2] << 8 | at[3])
         at += 4

@@ -4,8 +4,8 @@ Version 1. An attribute of a span has two hashes, its key's and its pair's; an e
 
 - Text is what stands between the quotes of its JSON (escaped as orjson and PostgreSQL both do it), in UTF-8.
 - A key's hash is CRC-32 (ISO 3309, as in zlib) of its text, an event's of the byte 01 and the text.
-- A pair's hash goes on from there: with ``":"`` and the text of a string; with ``":`` and the eight bytes (IEEE 754, big-endian) of a number,
-  rounded to a double, zero without sign. So 200 and 200.0, which are equal in jsonb, have one hash; true and false count as 1 and 0.
+- A pair's hash goes on from there: with ``":"`` and the text of a string; with ``":`` and the eight bytes (IEEE 754, big-endian) of a
+  number, rounded to a double, zero without sign. So 200 and 200.0, equal in jsonb, have one hash; true and false count as 1 and 0.
 - Other values (null, arrays, objects) have no pair's hash: they are found by key.
 - 0 is replaced by 1.
 
@@ -15,7 +15,7 @@ each of eight words. Its 64 bits are the hash through MurmurHash3's finaliser ``
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
 from struct import Struct, pack, unpack
 from zlib import crc32
 
@@ -24,8 +24,10 @@ import orjson
 from tidegauge.compiled import module as compiled_module
 
 Scalar = bool | int | float | str
-BITS_A_HASH = 16
-"""Of a filter: one number in a thousand that is not in it seems to be."""
+BITS_A_HASH, FEWEST_BITS_A_HASH = 16, 8
+"""Of a filter, as long as that is not too much for its spans: of 1,000 numbers that are not in it one seems to be, or 30."""
+BYTES_A_SPAN = 8
+"""What a filter may take where attributes do not repeat, as long as a hash has the fewest bits."""
 BLOCK_BYTES = 32
 _SALTS = (0x47B6137B, 0x44974D91, 0x8824AD5B, 0xA2B7289D, 0x705495C7, 0x2DF1424B, 0x9EFC4947, 0x5C6BFB31)
 _MASK_32, _MASK_64 = 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF
@@ -61,8 +63,10 @@ def unpacked(hashes: bytes) -> tuple[int, ...]:
     return unpack(f">{len(hashes) // 4}I", hashes)
 
 
-def merged(pieces: Iterable[bytes]) -> bytes:
-    """Packed hashes of several pieces as one."""
+def merged(pieces: Sequence[bytes], *, compiled: bool = True) -> bytes:
+    """Packed hashes of several pieces as one, in any order."""
+    if compiled and _pairs is not None:
+        return _pairs.merged(list(pieces))  # type: ignore[no-any-return]
     return packed({one for piece in pieces for one in unpacked(piece)})
 
 
@@ -79,11 +83,13 @@ def bits(low: int) -> list[int]:
     return [32 * word + ((low * salt & _MASK_32) >> 27) for word, salt in enumerate(_SALTS)]
 
 
-def filter_of(hashes: bytes, *, compiled: bool = True) -> bytes:
-    """A filter of packed hashes."""
+def filter_of(hashes: bytes, spans: int, *, compiled: bool = True) -> bytes:
+    """A filter of the packed hashes of so many spans."""
+    count = len(hashes) // 4
+    wanted = max(min(BITS_A_HASH * count, 8 * BYTES_A_SPAN * spans), FEWEST_BITS_A_HASH * count)
+    blocks = max(1, -(-wanted // (8 * BLOCK_BYTES)))
     if compiled and _pairs is not None:
-        return _pairs.filter_of(hashes)  # type: ignore[no-any-return]
-    blocks = max(1, -(-(len(hashes) // 4) * BITS_A_HASH // (8 * BLOCK_BYTES)))
+        return _pairs.filter_of(hashes, blocks)  # type: ignore[no-any-return]
     made = bytearray(blocks * BLOCK_BYTES)
     for number in unpacked(hashes):
         high, low = mixed(number)

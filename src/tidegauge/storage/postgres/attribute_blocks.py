@@ -1,0 +1,101 @@
+"""Pieces of the attribute index to blocks: of one application and hour, in the order of time, about ``BLOCK_SPANS`` spans each. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+
+from tidegauge.storage.postgres.attribute_hashes import filter_of, merged
+
+BLOCK_SPANS = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPiece:
+    """A row of ``tidegauge.attribute_pieces``; ``is_closed``: nothing is expected any more that could come into one block with it."""
+
+    tenant_id: int
+    application_id: int
+    hour: datetime
+    start_time: datetime
+    end_time: datetime
+    stored_at: datetime
+    span_count: int
+    hashes: bytes | None
+    is_closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A row of ``tidegauge.attribute_blocks``; without a filter nothing is known of its spans."""
+
+    tenant_id: int
+    application_id: int
+    start_time: datetime
+    end_time: datetime
+    span_count: int
+    filter: bytes | None
+
+
+def compacted(pieces: Iterable[StoredPiece]) -> tuple[list[Block], list[StoredPiece]]:
+    """Blocks, and one piece of each application and hour for what is too little for a block as yet."""
+    blocks: list[Block] = []
+    rest: list[StoredPiece] = []
+    ordered = sorted(pieces, key=lambda each: (each.tenant_id, each.application_id, each.hour, each.start_time, each.end_time))
+    for _, group in groupby(ordered, key=lambda each: (each.tenant_id, each.application_id, each.hour)):
+        cuts = _cut(list(group))
+        for part, is_whole in cuts:
+            if is_whole:
+                blocks.append(_block(part))
+            else:
+                rest.append(_joined(part))
+    return blocks, rest
+
+
+def _cut(group: Sequence[StoredPiece]) -> list[tuple[list[StoredPiece], bool]]:
+    """The pieces for each block; the last may be too few for one, unless one of them is closed."""
+    spans = sum(piece.span_count for piece in group)
+    is_closed = any(piece.is_closed for piece in group)
+    # The last block of an hour that is over is not to be a small one.
+    enough = spans / max(1, round(spans / BLOCK_SPANS)) if is_closed else BLOCK_SPANS
+    cuts: list[tuple[list[StoredPiece], bool]] = []
+    part: list[StoredPiece] = []
+    taken = 0
+    for piece in group:
+        part.append(piece)
+        taken += piece.span_count
+        if taken >= enough * (len(cuts) + 1) if is_closed else sum(each.span_count for each in part) >= enough:
+            cuts.append((part, True))
+            part = []
+    if part:
+        cuts.append((part, is_closed))
+    return cuts
+
+
+def _block(part: Sequence[StoredPiece]) -> Block:
+    whole = _joined(part)
+    return Block(
+        whole.tenant_id,
+        whole.application_id,
+        whole.start_time,
+        whole.end_time,
+        whole.span_count,
+        None if whole.hashes is None else filter_of(whole.hashes, whole.span_count),
+    )
+
+
+def _joined(part: Sequence[StoredPiece]) -> StoredPiece:
+    hashes = [piece.hashes for piece in part if piece.hashes is not None]
+    return StoredPiece(
+        part[0].tenant_id,
+        part[0].application_id,
+        part[0].hour,
+        min(piece.start_time for piece in part),
+        max(piece.end_time for piece in part),
+        min(piece.stored_at for piece in part),
+        sum(piece.span_count for piece in part),
+        merged(hashes) if len(hashes) == len(part) else None,
+        any(piece.is_closed for piece in part),
+    )

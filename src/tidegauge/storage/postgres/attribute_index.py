@@ -1,0 +1,188 @@
+"""The attribute index on TimescaleDB: where spans with certain attributes may be, and the making of its blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+from psycopg import AsyncConnection
+from psycopg.rows import class_row
+
+from tidegauge.model.batch import SpanBatch
+from tidegauge.model.query import TimeRange
+from tidegauge.model.search import AttributeCondition, Comparison, Where
+from tidegauge.storage import sqlfiles
+from tidegauge.storage.postgres import attribute_pairs
+from tidegauge.storage.postgres.attribute_blocks import BLOCK_SPANS, Block, StoredPiece, compacted
+from tidegauge.storage.postgres.attribute_hashes import bits, key_hash, mixed, pair_hash
+from tidegauge.storage.postgres.database import Database
+from tidegauge.storage.postgres.reading import Row, rows, timestamp
+
+Slice = tuple[int, TimeRange]
+"""An application and a stretch of time"""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# So many pieces of an application and hour are made one, where they are too few spans for a block.
+_MOST_PIECES = 64
+_GRACE = timedelta(seconds=60)
+# Of a turn: at the most a few MB are read, and merged in some 10 ms.
+_GROUPS, _PIECES = 200, 500
+_FETCH = 5000
+_MOST_CONDITIONS, _MOST_ALTERNATIVES = 8, 16
+_TELLING = frozenset(Comparison) - {Comparison.ABSENT}
+
+
+class PostgresAttributeIndex:
+    """An :class:`tidegauge.storage.attribute_interface.AttributeIndex`, and a ``CompactingStore``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._sql = sqlfiles.queries("attributes")
+
+    async def attribute_candidates(
+        self, tenant_id: int, time: TimeRange, application_ids: Sequence[int] | None, conditions: Sequence[AttributeCondition]
+    ) -> Sequence[Slice] | None:
+        """See ``AttributeIndex``."""
+        wanted = alternatives(conditions)
+        if not wanted:
+            return None
+        async with self._database.reading() as connection:
+            return await candidates(connection, self._sql, tenant_id, time, application_ids, wanted)
+
+    async def compact(self) -> int:
+        """See ``CompactingStore``."""
+        limits = {
+            "block_spans": BLOCK_SPANS, "most_pieces": _MOST_PIECES, "grace": _GRACE, "groups": _GROUPS, "pieces": _PIECES
+        }  # fmt: skip
+        async with self._database.writing() as connection:
+            async with connection.cursor(row_factory=class_row(StoredPiece)) as cursor:
+                await cursor.execute(self._sql["take_pieces"], limits)
+                taken = await cursor.fetchall()
+            blocks, rest = compacted(taken)
+            if blocks:
+                await connection.execute(self._sql["put_blocks"], _columns(blocks, Block))
+            if rest:
+                await connection.execute(self._sql["put_pieces"], _columns(rest, StoredPiece))
+        return len(taken)
+
+    async def backfill(self) -> int:
+        """See ``CompactingStore``."""
+        async with self._database.writing() as connection:
+            (state,) = await rows(connection, self._sql["backfill_window"], {})
+            if state["complete_from"] is None:
+                return 0
+            blocks = await self._blocks_of(connection, state) if state["start_time"] is not None else []
+            if blocks:
+                await connection.execute(self._sql["put_blocks"], _columns(blocks, Block))
+            await connection.execute(self._sql["set_complete_from"], {"complete_from": state["start_time"]})
+        return sum(block.span_count for block in blocks) or 1
+
+    async def _blocks_of(self, connection: AsyncConnection, window: Row) -> list[Block]:
+        pieces: list[StoredPiece] = []
+        async with connection.cursor(name="attribute_backfill") as cursor:
+            await cursor.execute(self._sql["backfill_spans"], {"start": window["start_time"], "end": window["complete_from"]})
+            while found := await cursor.fetchmany(_FETCH):
+                pieces += _pieces_of(found)
+        return compacted(pieces)[0]
+
+
+def _pieces_of(found: Sequence[tuple[Any, ...]]) -> list[StoredPiece]:
+    """Of spans as they are stored: (tenant_id, application_id, start in µs, attributes, events)."""
+    by_tenant: dict[int, SpanBatch] = {}
+    for tenant_id, application_id, start_us, attributes, events in found:
+        batch = by_tenant.setdefault(tenant_id, SpanBatch())
+        batch.resource.append(application_id)
+        batch.start_time_unix_nano.append(start_us * 1000)
+        batch.attributes.append(orjson.dumps(orjson.loads(attributes)))
+        batch.events.append(None if events is None else orjson.dumps(orjson.loads(events)))
+    now = datetime.now(UTC)
+    return [
+        StoredPiece(
+            tenant_id, piece.application_id, _hour(piece.start_ns), timestamp(piece.start_ns), timestamp(piece.end_ns), now,
+            piece.span_count, piece.hashes, is_closed=True,
+        )
+        for tenant_id, batch in by_tenant.items()
+        for piece in attribute_pairs.pieces(batch, range(max(batch.resource) + 1))
+    ]  # fmt: skip
+
+
+def _hour(unix_nano: int) -> datetime:
+    return timestamp(unix_nano).replace(minute=0, second=0, microsecond=0)
+
+
+def alternatives(conditions: Iterable[AttributeCondition]) -> list[list[int]]:
+    """Of each condition that the index can help with, the hashes of which one has to be there."""
+    found: list[list[int]] = []
+    for condition in conditions:
+        if condition.where not in (Where.SPAN, Where.EVENT) or condition.comparison not in _TELLING:
+            continue
+        of_event = condition.where is Where.EVENT
+        if condition.comparison is Comparison.EQUAL and 0 < len(condition.values) <= _MOST_ALTERNATIVES:
+            found.append(list(dict.fromkeys([pair_hash(condition.name, value, of_event=of_event) for value in condition.values])))
+        else:
+            found.append([key_hash(condition.name, of_event=of_event)])
+    # Pairs tell more than keys.
+    return found[:_MOST_CONDITIONS]
+
+
+async def candidates(
+    connection: AsyncConnection,
+    sql: Any,
+    tenant_id: int,
+    time: TimeRange,
+    application_ids: Sequence[int] | None,
+    wanted: Sequence[Sequence[int]],
+) -> Sequence[Slice] | None:
+    """Slices in which there may be spans with one of each of the ``wanted`` hashes; None where nothing is known of the whole range."""
+    start, end = timestamp(time.start_ns), timestamp(time.end_ns, up=True)
+    (state,) = await rows(connection, sql["indexed_from"], {})
+    indexed_from: datetime | None = state["indexed_from"]
+    if indexed_from is not None and indexed_from >= end:
+        return None
+    found = await rows(
+        connection,
+        sql["attribute_candidates"],
+        _parameters(wanted) | {"tenant_id": tenant_id, "application_ids": _ids(application_ids), "start": start, "end": end},
+    )
+    slices = [(row["application_id"], row["start_us"] * 1000, (row["end_us"] + 1) * 1000) for row in found]
+    if indexed_from is not None and indexed_from > start:
+        # Nothing is known of what was stored earlier than the index, or of what its retention has left over.
+        until = min((indexed_from - _EPOCH) // timedelta(microseconds=1) * 1000, time.end_ns)
+        ids = application_ids
+        if ids is None:
+            ids = [row["application_id"] for row in await rows(connection, sql["application_ids"], {"tenant_id": tenant_id})]
+        slices += [(application, time.start_ns, until) for application in ids]
+    return _disjoint(slices, time)
+
+
+def _ids(application_ids: Sequence[int] | None) -> list[int] | None:
+    return None if application_ids is None else list(application_ids)
+
+
+def _parameters(wanted: Sequence[Sequence[int]]) -> dict[str, object]:
+    hashes = [(number, hashed) for number, alternative in enumerate(wanted, 1) for hashed in alternative]
+    high_low = [mixed(hashed) for _, hashed in hashes]
+    return {
+        "conditions": [number for number, _ in hashes],
+        "hashes": [hashed.to_bytes(4, "big") for _, hashed in hashes],
+        "blocks": [high for high, _ in high_low],
+        "bits": [bit for _, low in high_low for bit in bits(low)],
+    }
+
+
+def _disjoint(slices: Iterable[tuple[int, int, int]], time: TimeRange) -> list[Slice]:
+    """Within the range, those of one application that overlap or touch as one; the newest first."""
+    found: list[list[int]] = []
+    for application, first, last in sorted(slices):
+        start, end = max(first, time.start_ns), min(last, time.end_ns)
+        if found and found[-1][0] == application and found[-1][2] >= start:
+            found[-1][2] = max(found[-1][2], end)
+        elif start < end:
+            found.append([application, start, end])
+    found.sort(key=lambda each: -each[2])
+    return [(application, TimeRange(start, end)) for application, start, end in found]
+
+
+def _columns(found: Sequence[Block] | Sequence[StoredPiece], kind: type[Block] | type[StoredPiece]) -> dict[str, list[Any]]:
+    return {name: [getattr(one, name) for one in found] for name in kind.__slots__}
