@@ -1,0 +1,131 @@
+"""Counts of durations and histograms on TimescaleDB."""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Sequence
+from datetime import timedelta
+from operator import itemgetter
+from typing import Any, LiteralString
+
+from psycopg import AsyncConnection
+from psycopg.rows import dict_row, tuple_row
+
+from tidegauge.model.query import TimeRange
+from tidegauge.model.tiers import Level
+from tidegauge.storage import sqlfiles
+from tidegauge.storage.percentile_interface import DurationCounts, DurationFilter, HistogramBuckets, HistogramEpoch
+from tidegauge.storage.postgres.database import Database
+from tidegauge.storage.postgres.reading import Row, timestamp
+
+_Segments = Sequence[tuple[Level, TimeRange]]
+
+
+class PostgresPercentileStore:
+    """``PercentileStore`` on ``tidegauge.service_percentiles_*``, ``trace_durations_*``, ``metric_*`` and what they are made from."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._sql = sqlfiles.queries("percentiles")
+
+    async def durations(
+        self, tenant_id: int, wanted: DurationFilter, segments: _Segments, origin_ns: int, width_ns: int, limit: int
+    ) -> Sequence[DurationCounts]:
+        """See ``PercentileStore``."""
+        found: list[DurationCounts] = []
+        kind = "packed" if wanted.is_of_services else "counted"
+        async with self._database.reading() as connection:
+            services = dict(await _rows(connection, self._sql["services"], {"tenant_id": tenant_id, "service": wanted.service}))
+            shared = _duration_parameters(wanted, sorted(services)) | _parts(origin_ns, width_ns)
+            for level, time in segments if services else ():
+                parameters = shared | _range(time) | {"limit": limit + 1 - len(found)}
+                extremes: dict[tuple[Any, ...], tuple[int, int]] = {}
+                if level is Level.RAW:
+                    counted = await _rows(connection, self._sql["spans"], parameters)
+                else:
+                    counted = await _rows(connection, self._sql[f"{kind}_{level.value}"], parameters)
+                    least_and_greatest = await _rows(connection, self._sql[f"{kind}_extremes_{level.value}"], parameters)
+                    extremes = {row[:4]: row[4:] for row in least_and_greatest}
+                names = services if wanted.by_service else {}
+                found += [_counts(names, row, row[6:] or extremes.get(row[:4], (None, None))) for row in counted]
+                if len(found) > limit:
+                    break
+        return found
+
+    async def histograms(
+        self, series: Sequence[int], is_exponential: bool, segments: _Segments, origin_ns: int, width_ns: int, limit: int
+    ) -> Sequence[HistogramEpoch]:
+        """See ``PercentileStore``."""
+        found: list[Row] = []
+        kind, epoch = ("exponential", _exponential) if is_exponential else ("explicit", _explicit)
+        async with self._database.reading() as connection, connection.cursor(binary=True, row_factory=dict_row) as cursor:
+            for level, time in segments:
+                parameters = {"series": list(series), "limit": limit + 1 - len(found)} | _parts(origin_ns, width_ns) | _range(time)
+                await cursor.execute(self._sql[f"{kind}_{level.value}"], parameters)
+                found += await cursor.fetchall()
+                if len(found) > limit:
+                    break
+        found.sort(key=lambda row: (row["series_id"], row["time_us"], row["start_us"] is not None, row["start_us"] or 0))
+        return [epoch(row) for row in found]
+
+
+async def _rows(connection: AsyncConnection, statement: LiteralString, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+    async with connection.cursor(binary=True, row_factory=tuple_row) as cursor:
+        await cursor.execute(statement, parameters)
+        return await cursor.fetchall()
+
+
+def _duration_parameters(wanted: DurationFilter, applications: list[int]) -> dict[str, object]:
+    return {
+        "applications": applications,
+        "operation": wanted.operation,
+        "kind": wanted.kind,
+        "status_code": wanted.status_code,
+        "by_service": wanted.by_service,
+        "by_operation": wanted.by_operation,
+        "by_kind": wanted.by_kind,
+    }
+
+
+def _parts(origin_ns: int, width_ns: int) -> dict[str, object]:
+    return {"origin": timestamp(origin_ns), "width": timedelta(microseconds=max(width_ns // 1000, 1))}
+
+
+def _range(time: TimeRange) -> dict[str, object]:
+    return {"start": timestamp(time.start_ns, up=True), "end": timestamp(time.end_ns, up=True)}
+
+
+def _counts(services: dict[int, str], row: tuple[Any, ...], extremes: Sequence[int | None]) -> DurationCounts:
+    time_us, application_id, operation, kind, buckets, counts = row[:6]
+    key = services.get(application_id), operation, kind
+    return DurationCounts(time_us * 1000, key, _integers("h", buckets), _integers("q", counts), extremes[0], extremes[1])
+
+
+def _integers(code: str, data: bytes) -> array[int]:
+    """Big-endian integers one after the other."""
+    found: array[int] = array(code, data)
+    if sys.byteorder == "little":
+        found.byteswap()
+    return found
+
+
+_COMMON = itemgetter("series_id", "time_us", "start_us", "count", "first_count", "last_count", "min", "max")
+
+
+def _explicit(row: Row) -> HistogramEpoch:
+    return _epoch(row, 0.0, *(HistogramBuckets(row[f"{which}bucket_counts"]) for which in ("", "first_", "last_")))
+
+
+def _exponential(row: Row) -> HistogramEpoch:
+    buckets = (
+        HistogramBuckets(None, row[f"{which}positive"], row[f"{which}negative"], row[f"{which}zero_count"] or 0)
+        for which in ("", "first_", "last_")
+    )
+    return _epoch(row, row["zero_threshold"] or 0.0, *buckets)
+
+
+def _epoch(row: Row, zero_threshold: float, *buckets: HistogramBuckets) -> HistogramEpoch:
+    series_id, time_us, start_us, count, first, last, least, greatest = _COMMON(row)
+    start_ns = None if start_us is None else start_us * 1000
+    return HistogramEpoch(series_id, time_us * 1000, start_ns, count, first, last, least, greatest, zero_threshold, *buckets)
