@@ -43,3 +43,60 @@ BEGIN
     END;
 END
 $$;
+
+-- The role that the SQL endpoint signs in as on a server: a member of the reader and no more. tidegauge.sql_verifier is made from its password, which
+-- no server is told in clear; both settings are empty where there is no such role: in the embedded database, whose server confines readers itself.
+DO $$
+DECLARE
+    reader text := current_setting('tidegauge.reader_role');
+    endpoint text := current_setting('tidegauge.sql_role');
+    verifier text := current_setting('tidegauge.sql_verifier');
+    setting text;
+BEGIN
+    IF endpoint = '' OR NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = reader) THEN
+        RETURN;
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = endpoint) THEN
+        BEGIN
+            EXECUTE format('CREATE ROLE %I LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS', endpoint);
+            EXECUTE format('COMMENT ON ROLE %I IS %L', endpoint, 'Tidegauge''s SQL endpoint signs in as this role; reads the schema analytics.');
+        EXCEPTION
+            WHEN duplicate_object OR unique_violation THEN
+                NULL;
+        END;
+    END IF;
+    BEGIN
+        IF verifier <> '' THEN
+            EXECUTE format('ALTER ROLE %I LOGIN PASSWORD %L', endpoint, verifier);
+        END IF;
+        IF NOT pg_catalog.pg_has_role(endpoint, reader, 'MEMBER') THEN
+            EXECUTE format('GRANT %I TO %I', reader, endpoint);
+        END IF;
+    EXCEPTION
+        -- "tuple concurrently updated": another database of this server is being migrated at this moment, and sets the same.
+        WHEN internal_error OR unique_violation THEN
+            NULL;
+    END;
+    FOREACH setting IN ARRAY ARRAY[
+        'default_transaction_read_only = on',
+        format('statement_timeout = %L', current_setting('tidegauge.sql_timeout')),
+        format('idle_in_transaction_session_timeout = %L', current_setting('tidegauge.sql_timeout')),
+        'idle_session_timeout = ''60s''',
+        format('work_mem = %L', current_setting('tidegauge.sql_work_mem')),
+        'max_parallel_workers_per_gather = 0'
+    ] LOOP
+        EXECUTE format('ALTER ROLE %I IN DATABASE %I SET ', endpoint, current_database()) || setting;
+    END LOOP;
+    BEGIN
+        EXECUTE format(
+            'ALTER ROLE %I IN DATABASE %I SET temp_file_limit = %L', endpoint, current_database(), current_setting('tidegauge.sql_temp_bytes')
+        );
+    EXCEPTION WHEN insufficient_privilege THEN
+        -- A superuser's to set. Without it a statement's time alone bounds what it writes to disk.
+        NULL;
+    END;
+EXCEPTION WHEN insufficient_privilege THEN
+    RAISE WARNING '% may not make or change the role %: POST /api/v1/sql does not answer yet', current_user, endpoint
+        USING HINT = 'set TIDEGAUGE_SQL_DATABASE_URL to the address of a role that is a member of the reader role and no more';
+END
+$$;

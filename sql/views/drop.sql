@@ -87,3 +87,21 @@ BEGIN
     END IF;
 END
 $$;
+
+-- The SQL endpoint's role likewise.
+DO $$
+DECLARE
+    endpoint text := current_setting('tidegauge.sql_role');
+BEGIN
+    IF EXISTS (
+        SELECT FROM pg_catalog.pg_db_role_setting s
+        JOIN pg_catalog.pg_roles r ON r.oid = s.setrole
+        JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase
+        WHERE r.rolname = endpoint AND d.datname = current_database()
+    ) THEN
+        EXECUTE format('ALTER ROLE %I IN DATABASE %I RESET ALL', endpoint, current_database());
+    END IF;
+EXCEPTION WHEN insufficient_privilege THEN
+    RAISE WARNING '% may not reset the settings of the role % in this database', current_user, endpoint;
+END
+$$;

@@ -2,8 +2,8 @@
 
 The boundary is the database's: the role, the read-only transaction, the grammar of a cursor. The names here are of functions that PUBLIC
 may call and that do something to others or to the session all the same: end other statements, take locks, sleep, run SQL given as text.
-A call has to spell the function's name, so that looking for the name in the text finds every call; where it stands in a string or a comment the
-statement is refused too, and says so.
+A call has to spell the function's name, so that looking for the name in the text finds every call; where it stands in a string or a
+comment the statement is refused too, and says so.
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ dropped, for its views stand on the revisions' tables.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, LiteralString
 
 import psycopg
@@ -14,7 +16,7 @@ import psycopg
 from tidegauge.config import Settings
 from tidegauge.errors import MigrationError
 from tidegauge.storage import sqlfiles
-from tidegauge.storage.postgres import policies, scripts
+from tidegauge.storage.postgres import policies, scripts, sql_role
 from tidegauge.storage.postgres.capabilities import Capabilities
 
 _SCRIPTS = (
@@ -55,22 +57,23 @@ def apply(connection: psycopg.Connection[Any], settings: Settings, capabilities:
         Unavailable: the connection broke.
 
     """
-    if repair or _found(connection) != _fingerprint(connection, settings):
-        _name_reader(connection, settings)
-        _make(connection, settings)
+    named = _named(connection, settings, capabilities)
+    if repair or _found(connection) != _fingerprint(connection, named):
+        _tell(connection, named)
+        _make(connection, settings, named)
         # Asked again: the reader role may have been made just now.
-        connection.execute(_sql("keep_surface_fingerprint"), {"fingerprint": _fingerprint(connection, settings)})
+        connection.execute(_sql("keep_surface_fingerprint"), {"fingerprint": _fingerprint(connection, named)})
     policies.apply_policies(connection, settings, capabilities)
 
 
 def drop(connection: psycopg.Connection[Any], settings: Settings) -> None:
     """Drop all of it that is there. Raises as :func:`apply`; MigrationError also where a team's own objects stand on it."""
-    _name_reader(connection, settings)
+    _tell(connection, {"reader_role": settings.database.reader_role, "sql_role": settings.sql.role})
     scripts.run(connection, "views/drop.sql")
     scripts.run(connection, "policies/drop.sql")
 
 
-def _make(connection: psycopg.Connection[Any], settings: Settings) -> None:
+def _make(connection: psycopg.Connection[Any], settings: Settings, named: Mapping[str, str]) -> None:
     try:
         with connection.transaction():
             _run(connection)
@@ -79,6 +82,7 @@ def _make(connection: psycopg.Connection[Any], settings: Settings) -> None:
         if not isinstance(cause, psycopg.Error) or cause.sqlstate not in _NOT_REPLACEABLE:
             raise
         drop(connection, settings)
+        _tell(connection, named)
         _run(connection)
 
 
@@ -92,21 +96,35 @@ def _found(connection: psycopg.Connection[Any]) -> str | None:
     return None if row is None else str(row[0])
 
 
-def _fingerprint(connection: psycopg.Connection[Any], settings: Settings) -> str:
-    reader = settings.database.reader_role
-    row = connection.execute(_sql("role_exists"), {"role": reader}).fetchone()
+def _fingerprint(connection: psycopg.Connection[Any], named: Mapping[str, str]) -> str:
+    row = connection.execute(_sql("role_exists"), {"role": named["reader_role"]}).fetchone()
     # A role that an administrator made later gets its grants.
-    parts = [*map(sqlfiles.script, _SCRIPTS), reader, _reader_timeout(settings), str(row)]
+    parts = [*map(sqlfiles.script, _SCRIPTS), *named.values(), str(row)]
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
 
 
-def _name_reader(connection: psycopg.Connection[Any], settings: Settings) -> None:
-    for name, value in (("reader_role", settings.database.reader_role), ("reader_statement_timeout", _reader_timeout(settings))):
+def _named(connection: psycopg.Connection[Any], settings: Settings, capabilities: Capabilities) -> Mapping[str, str]:
+    """What the scripts are told of roles (sql/views/07_reader.sql), by name."""
+    role, endpoint = settings.sql.role if capabilities.role_is_boundary else "", settings.sql
+    password = connection.info.password
+    return {
+        "reader_role": settings.database.reader_role,
+        "reader_statement_timeout": _milliseconds(settings.database.statement_timeout),
+        "sql_role": role,
+        "sql_verifier": sql_role.verifier(sql_role.password(password, role)) if role and password else "",
+        "sql_timeout": _milliseconds(endpoint.timeout),
+        "sql_work_mem": f"{endpoint.work_mem // 1024}kB",
+        "sql_temp_bytes": f"{endpoint.temp_bytes // 1024}kB",
+    }
+
+
+def _tell(connection: psycopg.Connection[Any], named: Mapping[str, str]) -> None:
+    for name, value in named.items():
         connection.execute(_sql("set_local"), {"name": f"tidegauge.{name}", "value": value})
 
 
-def _reader_timeout(settings: Settings) -> str:
-    return f"{int(settings.database.statement_timeout.total_seconds() * 1000)}ms"
+def _milliseconds(value: timedelta) -> str:
+    return f"{int(value.total_seconds() * 1000)}ms"
 
 
 def _sql(name: str) -> LiteralString:
