@@ -107,7 +107,7 @@ $$;
 -- lie within an hour (UTC) each. One plan for every call: to plan for the chunks of a month takes longer than to read them.
 CREATE FUNCTION tidegauge.attribute_candidates(
     tenant smallint, applications integer[], range_start timestamptz, range_end timestamptz,
-    hashes bytea[], blocks bigint[], bits integer[], conditions integer[]
+    wanted bytea[], blocks bigint[], bits integer[], conditions integer[]
 )
 RETURNS TABLE (application_id integer, start_time timestamptz, end_time timestamptz)
 LANGUAGE plpgsql STABLE
@@ -126,7 +126,7 @@ BEGIN
     FROM tidegauge.attribute_pieces p
     WHERE p.start_time > range_start - INTERVAL '1 hour' AND p.start_time < range_end AND p.end_time >= range_start
         AND p.tenant_id = tenant AND (applications IS NULL OR p.application_id = ANY (applications))
-        AND tidegauge.attribute_hashes_may_match(p.hashes, hashes, conditions)
+        AND tidegauge.attribute_hashes_may_match(p.hashes, wanted, conditions)
     ORDER BY 3 DESC;
 END
 $$;
