@@ -28,7 +28,7 @@ ORDER BY l.relation;
 -- name: jobs
 -- TimescaleDB's jobs on our tables, where its workers run them; runs are counted since the job was made. Its '-infinity' means never.
 SELECT
-    coalesce(j.config ->> 'relation', c.user_view_name, j.hypertable_name) || ': ' || j.proc_name AS job,
+    coalesce(coalesce(j.config ->> 'relation', c.user_view_name, j.hypertable_name) || ': ', '') || j.proc_name AS job,
     coalesce(s.total_successes, 0) AS completed,
     coalesce(s.total_failures, 0) AS failed,
     coalesce(extract(epoch FROM s.last_run_duration), 0)::double precision AS duration_seconds,

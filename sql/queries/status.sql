@@ -81,7 +81,7 @@ ORDER BY c.dictionary;
 -- name: jobs
 -- TimescaleDB's jobs on our tables, where its workers run them. Its '-infinity' means never.
 SELECT
-    coalesce(j.config ->> 'relation', c.user_view_name, j.hypertable_name) || ': ' || j.proc_name AS job,
+    coalesce(coalesce(j.config ->> 'relation', c.user_view_name, j.hypertable_name) || ': ', '') || j.proc_name AS job,
     nullif(s.last_run_started_at, '-infinity') AS started_at,
     extract(epoch FROM s.last_run_duration)::double precision AS duration_seconds,
     coalesce(s.last_run_status, CASE WHEN j.scheduled THEN 'never ran' ELSE 'disabled' END) AS result,
