@@ -81,154 +81,376 @@ WHERE s.tenant_id = %(tenant_id)s AND s.metric_name = %(metric_name)s
 ORDER BY s.series_id
 LIMIT %(limit)s;
 
--- name: number_steps
--- Points of gauges and sums, aggregated by group and step. All points of a group's series count alike.
-SELECT
-    w.group_number,
-    (extract(epoch FROM time_bucket(%(step)s::interval, m.timestamp, %(start)s::timestamptz)) * 1000000)::bigint AS time_us,
-    CASE %(aggregation)s::text
-        WHEN 'avg' THEN sum(CASE WHEN abs(m.value) < 1e290 THEN m.value ELSE sign(m.value) * 'Infinity'::double precision END) / count(*)
-        WHEN 'sum' THEN sum(CASE WHEN abs(m.value) < 1e290 THEN m.value ELSE sign(m.value) * 'Infinity'::double precision END)
-        WHEN 'min' THEN min(m.value)
-        WHEN 'max' THEN max(m.value)
-        WHEN 'count' THEN count(*)::double precision
-        WHEN 'first' THEN first(m.value, m.timestamp)
-        WHEN 'last' THEN last(m.value, m.timestamp)
-    END AS value
-FROM unnest(%(series)s::bigint[], %(groups)s::integer[]) AS w (series_id, group_number)
-JOIN tidegauge.metrics m ON m.series_id = w.series_id
-WHERE m.timestamp >= %(start)s::timestamptz AND m.timestamp < %(end)s::timestamptz
-    AND m.flags & 1 = 0 AND m.value IS NOT NULL AND m.value <> 'NaN'::double precision
-GROUP BY 1, 2
-ORDER BY 1, 2
-LIMIT %(limit)s;
+-- What follows reads whole buckets of the rollups and raw data at the edges, as planned: of each tier from <tier>_from to <tier>_to, where
+-- there are holes in between within <tier>_parts (starts and ends in turn); of raw data the parts raw_starts to raw_ends. Steps are of
+-- `step` from `start` on, or lie between `edges`. Answers are one row a group, with the steps' starts and values as arrays.
 
--- name: sum_changes
--- What sums rose by, by group and step. A cumulative series counts from 0 at each start_timestamp; the first point of an epoch that
--- began before the scan tells nothing. Without start times a value below the one before is a reset.
-WITH points AS (
+-- fragment: number_parts
+-- The points and buckets of numbers. Where a bucket holds several epochs each counts as being where it began.
+WITH wanted AS (
+    SELECT * FROM unnest(%(series)s::bigint[], %(groups)s::integer[]) AS w (series_id, group_number)
+), part AS (
     SELECT
-        w.group_number, w.is_cumulative, w.is_monotonic, m.timestamp, m.start_timestamp, b.value,
-        lag(b.value) OVER (PARTITION BY m.series_id, m.start_timestamp ORDER BY m.timestamp) AS previous
+        w.group_number, least(greatest(d.bucket, d.start_timestamp), d.bucket + INTERVAL '1 day' - INTERVAL '1 microsecond') AS at,
+        d.count, d.sum, d.min, d.max, d.first, d.last
+    FROM wanted w
+    JOIN tidegauge.metrics_daily_stored d ON d.series_id = w.series_id
+    WHERE d.bucket >= %(daily_from)s::timestamptz AND d.bucket < %(daily_to)s::timestamptz
+        AND (%(daily_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(daily_parts)s::timestamptz[]) %% 2 = 1)
+    UNION ALL
+    SELECT
+        w.group_number, least(greatest(d.bucket, d.start_timestamp), d.bucket + INTERVAL '1 hour' - INTERVAL '1 microsecond') AS at,
+        d.count, d.sum, d.min, d.max, d.first, d.last
+    FROM wanted w
+    JOIN tidegauge.metrics_hourly_stored d ON d.series_id = w.series_id
+    WHERE d.bucket >= %(hourly_from)s::timestamptz AND d.bucket < %(hourly_to)s::timestamptz
+        AND (%(hourly_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(hourly_parts)s::timestamptz[]) %% 2 = 1)
+    UNION ALL
+    SELECT w.group_number, m.timestamp, 1,
+        CASE WHEN abs(m.value) < 1e290 THEN m.value ELSE sign(m.value) * 'Infinity'::double precision END,
+        m.value, m.value, m.value, m.value
+    FROM unnest(%(raw_starts)s::timestamptz[], %(raw_ends)s::timestamptz[]) AS s (part_start, part_end)
+    CROSS JOIN wanted w
+    JOIN tidegauge.metrics m ON m.series_id = w.series_id
+    WHERE m.timestamp >= %(raw_from)s::timestamptz AND m.timestamp < %(raw_to)s::timestamptz
+        AND m.timestamp >= s.part_start AND m.timestamp < s.part_end
+        AND m.flags & 1 = 0 AND m.value IS NOT NULL AND m.value <> 'NaN'::double precision
+), p AS (
+    SELECT
+        p.*,
+        CASE
+            WHEN %(edges)s::timestamptz[] IS NULL THEN time_bucket(%(step)s::interval, p.at, %(start)s::timestamptz)
+            ELSE (%(edges)s::timestamptz[])[width_bucket(p.at, %(edges)s::timestamptz[])]
+        END AS step
+    FROM part p
+)
+
+-- fragment: answer
+SELECT a.group_number, array_agg(a.step ORDER BY a.step) AS steps, array_agg(a.value ORDER BY a.step) AS values
+FROM (SELECT * FROM answered v WHERE v.value IS NOT NULL LIMIT %(limit)s) a
+GROUP BY a.group_number
+ORDER BY a.group_number;
+
+-- fragment: bounded_answer
+SELECT
+    a.group_number, array_agg(a.step ORDER BY a.step) AS steps, array_agg(a.value ORDER BY a.step) AS values,
+    coalesce(sum(a.untold), 0)::bigint AS untold, coalesce(max(a.below), 0) AS below
+FROM (SELECT * FROM answered v WHERE v.value IS NOT NULL LIMIT %(limit)s) a
+GROUP BY a.group_number
+ORDER BY a.group_number;
+
+-- name: number_avg
+-- include: number_parts
+, answered AS (SELECT p.group_number, p.step, sum(p.sum) / sum(p.count)::double precision AS value FROM p GROUP BY 1, 2)
+-- include: answer
+
+-- name: number_sum
+-- include: number_parts
+, answered AS (SELECT p.group_number, p.step, sum(p.sum) AS value FROM p GROUP BY 1, 2)
+-- include: answer
+
+-- name: number_min
+-- include: number_parts
+, answered AS (SELECT p.group_number, p.step, min(p.min) AS value FROM p GROUP BY 1, 2)
+-- include: answer
+
+-- name: number_max
+-- include: number_parts
+, answered AS (SELECT p.group_number, p.step, max(p.max) AS value FROM p GROUP BY 1, 2)
+-- include: answer
+
+-- name: number_count
+-- include: number_parts
+, answered AS (SELECT p.group_number, p.step, sum(p.count)::double precision AS value FROM p GROUP BY 1, 2)
+-- include: answer
+
+-- name: number_first
+-- include: number_parts
+, answered AS (SELECT p.group_number, p.step, first(p.first, p.at) AS value FROM p GROUP BY 1, 2)
+-- include: answer
+
+-- name: number_last
+-- include: number_parts
+, answered AS (SELECT p.group_number, p.step, last(p.last, p.at) AS value FROM p GROUP BY 1, 2)
+-- include: answer
+
+-- name: number_increase
+-- What sums rose by, by group and step. A cumulative series counts from 0 at each start_timestamp; the first point of an epoch that
+-- began before the scan tells nothing. Without start times a value below the one before is a reset: a bucket does not tell of all of them
+-- (`untold` points), its rise is at least what is answered, and less than that by `below` at the most: no point adds more than its value.
+WITH wanted AS (
+    SELECT *
     FROM unnest(%(series)s::bigint[], %(groups)s::integer[], %(cumulative)s::boolean[], %(monotonic)s::boolean[])
         AS w (series_id, group_number, is_cumulative, is_monotonic)
+), part AS (
+    SELECT
+        w.*, d.bucket AS at, d.start_timestamp, d.count, d.sum,
+        CASE WHEN abs(d.first) < 1e290 THEN d.first ELSE sign(d.first) * 'Infinity'::double precision END AS first,
+        CASE WHEN abs(d.last) < 1e290 THEN d.last ELSE sign(d.last) * 'Infinity'::double precision END AS last,
+        CASE WHEN abs(d.max) < 1e290 THEN d.max ELSE sign(d.max) * 'Infinity'::double precision END AS max,
+        w.is_cumulative AND w.is_monotonic AND (d.start_timestamp IS NULL OR d.last < d.max OR d.min < d.first) AS is_untold
+    FROM wanted w
+    JOIN tidegauge.metrics_daily_stored d ON d.series_id = w.series_id
+    WHERE d.bucket >= %(daily_from)s::timestamptz AND d.bucket < %(daily_to)s::timestamptz
+        AND (%(daily_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(daily_parts)s::timestamptz[]) %% 2 = 1)
+    UNION ALL
+    SELECT
+        w.*, d.bucket AS at, d.start_timestamp, d.count, d.sum,
+        CASE WHEN abs(d.first) < 1e290 THEN d.first ELSE sign(d.first) * 'Infinity'::double precision END AS first,
+        CASE WHEN abs(d.last) < 1e290 THEN d.last ELSE sign(d.last) * 'Infinity'::double precision END AS last,
+        CASE WHEN abs(d.max) < 1e290 THEN d.max ELSE sign(d.max) * 'Infinity'::double precision END AS max,
+        w.is_cumulative AND w.is_monotonic AND (d.start_timestamp IS NULL OR d.last < d.max OR d.min < d.first) AS is_untold
+    FROM wanted w
+    JOIN tidegauge.metrics_hourly_stored d ON d.series_id = w.series_id
+    WHERE d.bucket >= %(hourly_from)s::timestamptz AND d.bucket < %(hourly_to)s::timestamptz
+        AND (%(hourly_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(hourly_parts)s::timestamptz[]) %% 2 = 1)
+    UNION ALL
+    SELECT w.*, m.timestamp, m.start_timestamp, 1, b.value, b.value, b.value, b.value, false
+    FROM unnest(%(raw_starts)s::timestamptz[], %(raw_ends)s::timestamptz[]) AS s (part_start, part_end)
+    CROSS JOIN wanted w
     JOIN tidegauge.metrics m ON m.series_id = w.series_id
-    CROSS JOIN LATERAL (SELECT CASE WHEN abs(m.value) < 1e290 THEN m.value ELSE sign(m.value) * 'Infinity'::double precision END AS value) b
-    WHERE m.timestamp >= %(scan_start)s::timestamptz AND m.timestamp < %(end)s::timestamptz
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN abs(m.value) < 1e290 THEN m.value ELSE sign(m.value) * 'Infinity'::double precision END AS value
+    ) b
+    WHERE m.timestamp >= %(raw_from)s::timestamptz AND m.timestamp < %(raw_to)s::timestamptz
+        AND m.timestamp >= s.part_start AND m.timestamp < s.part_end
         AND m.flags & 1 = 0 AND m.value IS NOT NULL AND m.value <> 'NaN'::double precision
-), changes AS (
+), chained AS (
+    SELECT p.*, lag(p.last) OVER (PARTITION BY p.series_id, p.start_timestamp ORDER BY p.at) AS previous
+    FROM part p
+), risen AS (
     SELECT
-        group_number, timestamp,
+        c.*,
         CASE
-            WHEN NOT is_cumulative THEN value
-            WHEN previous IS NULL THEN CASE WHEN start_timestamp >= %(scan_start)s::timestamptz THEN value END
-            WHEN is_monotonic AND value < previous THEN value
-            ELSE value - previous
-        END AS change
-    FROM points
-    WHERE timestamp >= %(start)s::timestamptz
-)
-SELECT
-    group_number,
-    (extract(epoch FROM time_bucket(%(step)s::interval, timestamp, %(start)s::timestamptz)) * 1000000)::bigint AS time_us,
-    sum(change) / %(divisor)s::double precision AS value
-FROM changes
-WHERE change IS NOT NULL
-GROUP BY 1, 2
-ORDER BY 1, 2
-LIMIT %(limit)s;
-
--- name: histogram_steps
--- Observations of histograms by group and step: what count and sum rose by (cumulative) or add up to (delta).
-WITH points AS (
+            WHEN NOT c.is_cumulative THEN c.sum
+            WHEN c.previous IS NULL AND c.start_timestamp >= %(scan_start)s::timestamptz THEN
+                CASE WHEN c.is_untold THEN c.first ELSE c.last END
+            WHEN c.previous IS NULL THEN CASE WHEN c.count > 1 THEN CASE WHEN c.is_untold THEN 0 ELSE c.last - c.first END END
+            WHEN c.is_monotonic AND c.first < c.previous THEN CASE WHEN c.is_untold THEN c.first ELSE c.last END
+            ELSE CASE WHEN c.is_untold THEN c.first ELSE c.last END - c.previous
+        END
+        -- Within the bucket: a maximum above the last value tells of a reset.
+        + CASE WHEN NOT c.is_untold THEN 0 WHEN c.last < c.max THEN c.max - c.first + c.last ELSE c.last - c.first END AS rise
+    FROM chained c
+    WHERE c.at >= %(start)s::timestamptz
+), p AS (
     SELECT
-        w.group_number, w.is_cumulative, m.timestamp, m.start_timestamp, m.count, b.sum, m.min, m.max,
-        lag(m.count) OVER epoch AS previous_count,
-        lag(b.sum) OVER epoch AS previous_sum
+        p.*,
+        CASE
+            WHEN %(edges)s::timestamptz[] IS NULL THEN time_bucket(%(step)s::interval, p.at, %(start)s::timestamptz)
+            ELSE (%(edges)s::timestamptz[])[width_bucket(p.at, %(edges)s::timestamptz[])]
+        END AS step
+    FROM risen p
+    WHERE p.rise IS NOT NULL
+), answered AS (
+    SELECT
+        p.group_number, p.step, sum(p.rise) AS value, sum(p.count) FILTER (WHERE p.is_untold) AS untold,
+        sum(greatest(p.sum - p.rise, 0)) FILTER (WHERE p.is_untold) AS below
+    FROM p
+    GROUP BY 1, 2
+)
+-- include: bounded_answer
+
+-- fragment: histogram_parts
+-- Observations of histograms: what count and sum rose by (cumulative) or add up to (delta); see number_increase.
+WITH wanted AS (
+    SELECT *
     FROM unnest(%(series)s::bigint[], %(groups)s::integer[], %(cumulative)s::boolean[]) AS w (series_id, group_number, is_cumulative)
+), part AS (
+    SELECT
+        w.*, d.bucket AS at, d.start_timestamp, d.points, d.count, d.sum, d.min, d.max, d.first_count, d.last_count,
+        CASE WHEN abs(d.first_sum) < 1e290 THEN d.first_sum ELSE sign(d.first_sum) * 'Infinity'::double precision END AS first_sum,
+        CASE WHEN abs(d.last_sum) < 1e290 THEN d.last_sum ELSE sign(d.last_sum) * 'Infinity'::double precision END AS last_sum,
+        w.is_cumulative AND (d.start_timestamp IS NULL OR d.last_count < d.first_count) AS is_untold
+    FROM wanted w
+    JOIN tidegauge.metric_histograms_daily_stored d ON d.series_id = w.series_id
+    WHERE d.bucket >= %(daily_from)s::timestamptz AND d.bucket < %(daily_to)s::timestamptz
+        AND (%(daily_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(daily_parts)s::timestamptz[]) %% 2 = 1)
+    UNION ALL
+    SELECT
+        w.*, d.bucket AS at, d.start_timestamp, d.points, d.count, d.sum, d.min, d.max, d.first_count, d.last_count,
+        CASE WHEN abs(d.first_sum) < 1e290 THEN d.first_sum ELSE sign(d.first_sum) * 'Infinity'::double precision END AS first_sum,
+        CASE WHEN abs(d.last_sum) < 1e290 THEN d.last_sum ELSE sign(d.last_sum) * 'Infinity'::double precision END AS last_sum,
+        w.is_cumulative AND (d.start_timestamp IS NULL OR d.last_count < d.first_count) AS is_untold
+    FROM wanted w
+    JOIN tidegauge.metric_histograms_hourly_stored d ON d.series_id = w.series_id
+    WHERE d.bucket >= %(hourly_from)s::timestamptz AND d.bucket < %(hourly_to)s::timestamptz
+        AND (%(hourly_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(hourly_parts)s::timestamptz[]) %% 2 = 1)
+    UNION ALL
+    SELECT w.*, m.timestamp, m.start_timestamp, 1, m.count, b.sum, nullif(m.min, 'NaN'), nullif(m.max, 'NaN'),
+        m.count, m.count, b.sum, b.sum, false
+    FROM unnest(%(raw_starts)s::timestamptz[], %(raw_ends)s::timestamptz[]) AS s (part_start, part_end)
+    CROSS JOIN wanted w
     JOIN tidegauge.metric_histograms m ON m.series_id = w.series_id
-    CROSS JOIN LATERAL (SELECT CASE WHEN abs(m.sum) < 1e290 THEN m.sum ELSE sign(m.sum) * 'Infinity'::double precision END AS sum) b
-    WHERE m.timestamp >= %(scan_start)s::timestamptz AND m.timestamp < %(end)s::timestamptz
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN abs(m.sum) < 1e290 THEN m.sum ELSE sign(m.sum) * 'Infinity'::double precision END AS sum
+    ) b
+    WHERE m.timestamp >= %(raw_from)s::timestamptz AND m.timestamp < %(raw_to)s::timestamptz
+        AND m.timestamp >= s.part_start AND m.timestamp < s.part_end
         AND m.flags & 1 = 0 AND m.sum IS DISTINCT FROM 'NaN'::double precision
-    WINDOW epoch AS (PARTITION BY m.series_id, m.start_timestamp ORDER BY m.timestamp)
-), observed AS (
+), chained AS (
     SELECT
-        group_number, timestamp, nullif(min, 'NaN') AS min, nullif(max, 'NaN') AS max,
+        p.*, lag(p.last_count) OVER epoch AS previous_count, lag(p.last_sum) OVER epoch AS previous_sum
+    FROM part p
+    WINDOW epoch AS (PARTITION BY p.series_id, p.start_timestamp ORDER BY p.at)
+), risen AS (
+    SELECT
+        c.group_number, c.at, c.min, c.max, c.is_untold, c.points, c.count AS top_count, c.sum AS top_sum,
         CASE
-            WHEN NOT is_cumulative THEN count
-            WHEN previous_count IS NULL THEN CASE WHEN start_timestamp >= %(scan_start)s::timestamptz THEN count END
-            WHEN count < previous_count THEN count
-            ELSE count - previous_count
+            WHEN NOT c.is_cumulative THEN c.count
+            WHEN c.previous_count IS NULL AND c.start_timestamp >= %(scan_start)s::timestamptz THEN c.last_count
+            WHEN c.previous_count IS NULL THEN
+                CASE WHEN c.points > 1 THEN c.last_count - CASE WHEN c.last_count < c.first_count THEN 0 ELSE c.first_count END END
+            WHEN c.first_count < c.previous_count OR c.last_count < c.first_count THEN c.last_count
+            ELSE c.last_count - c.previous_count
         END AS count,
         CASE
-            WHEN NOT is_cumulative THEN sum
-            WHEN previous_count IS NULL THEN CASE WHEN start_timestamp >= %(scan_start)s::timestamptz THEN sum END
-            WHEN count < previous_count THEN sum
-            ELSE sum - coalesce(previous_sum, 0)
+            WHEN NOT c.is_cumulative THEN c.sum
+            WHEN c.previous_count IS NULL AND c.start_timestamp >= %(scan_start)s::timestamptz THEN c.last_sum
+            WHEN c.previous_count IS NULL THEN
+                CASE WHEN c.points > 1 THEN c.last_sum - CASE WHEN c.last_count < c.first_count THEN 0 ELSE coalesce(c.first_sum, 0) END END
+            WHEN c.first_count < c.previous_count OR c.last_count < c.first_count THEN c.last_sum
+            ELSE c.last_sum - coalesce(c.previous_sum, 0)
         END AS sum
-    FROM points
-    WHERE timestamp >= %(start)s::timestamptz
-), answered AS (
+    FROM chained c
+    WHERE c.at >= %(start)s::timestamptz
+), p AS (
     SELECT
-        group_number,
-        (extract(epoch FROM time_bucket(%(step)s::interval, timestamp, %(start)s::timestamptz)) * 1000000)::bigint AS time_us,
-        CASE %(aggregation)s::text
-            WHEN 'count' THEN sum(count)::double precision
-            WHEN 'increase' THEN sum(count)::double precision
-            WHEN 'rate' THEN sum(count)::double precision / %(divisor)s::double precision
-            WHEN 'sum' THEN sum(sum)
-            WHEN 'avg' THEN sum(sum) / nullif(sum(count)::double precision, 0)
-            WHEN 'min' THEN min(min)
-            WHEN 'max' THEN max(max)
-        END AS value
-    FROM observed
-    GROUP BY 1, 2
+        p.*,
+        CASE
+            WHEN %(edges)s::timestamptz[] IS NULL THEN time_bucket(%(step)s::interval, p.at, %(start)s::timestamptz)
+            ELSE (%(edges)s::timestamptz[])[width_bucket(p.at, %(edges)s::timestamptz[])]
+        END AS step
+    FROM risen p
 )
-SELECT group_number, time_us, value FROM answered WHERE value IS NOT NULL ORDER BY 1, 2 LIMIT %(limit)s;
 
--- name: summary_steps
--- Observations of summaries, which are cumulative by definition; see histogram_steps.
-WITH points AS (
+-- name: histogram_increase
+-- include: histogram_parts
+, answered AS (
     SELECT
-        w.group_number, m.timestamp, m.start_timestamp, m.count, b.sum,
-        lag(m.count) OVER epoch AS previous_count,
-        lag(b.sum) OVER epoch AS previous_sum
-    FROM unnest(%(series)s::bigint[], %(groups)s::integer[]) AS w (series_id, group_number)
-    JOIN tidegauge.metric_summaries m ON m.series_id = w.series_id
-    CROSS JOIN LATERAL (SELECT CASE WHEN abs(m.sum) < 1e290 THEN m.sum ELSE sign(m.sum) * 'Infinity'::double precision END AS sum) b
-    WHERE m.timestamp >= %(scan_start)s::timestamptz AND m.timestamp < %(end)s::timestamptz
-        AND m.flags & 1 = 0 AND m.sum IS DISTINCT FROM 'NaN'::double precision
-    WINDOW epoch AS (PARTITION BY m.series_id, m.start_timestamp ORDER BY m.timestamp)
-), observed AS (
-    SELECT
-        group_number, timestamp,
-        CASE
-            WHEN previous_count IS NULL THEN CASE WHEN start_timestamp >= %(scan_start)s::timestamptz THEN count END
-            WHEN count < previous_count THEN count
-            ELSE count - previous_count
-        END AS count,
-        CASE
-            WHEN previous_count IS NULL THEN CASE WHEN start_timestamp >= %(scan_start)s::timestamptz THEN sum END
-            WHEN count < previous_count THEN sum
-            ELSE sum - coalesce(previous_sum, 0)
-        END AS sum
-    FROM points
-    WHERE timestamp >= %(start)s::timestamptz
-), answered AS (
-    SELECT
-        group_number,
-        (extract(epoch FROM time_bucket(%(step)s::interval, timestamp, %(start)s::timestamptz)) * 1000000)::bigint AS time_us,
-        CASE %(aggregation)s::text
-            WHEN 'count' THEN sum(count)::double precision
-            WHEN 'increase' THEN sum(count)::double precision
-            WHEN 'rate' THEN sum(count)::double precision / %(divisor)s::double precision
-            WHEN 'sum' THEN sum(sum)
-            WHEN 'avg' THEN sum(sum) / nullif(sum(count)::double precision, 0)
-        END AS value
-    FROM observed
+        p.group_number, p.step, sum(p.count)::double precision AS value,
+        sum(p.points) FILTER (WHERE p.is_untold) AS untold,
+        sum(greatest(p.top_count - p.count, 0)) FILTER (WHERE p.is_untold)::double precision AS below
+    FROM p
     GROUP BY 1, 2
 )
-SELECT group_number, time_us, value FROM answered WHERE value IS NOT NULL ORDER BY 1, 2 LIMIT %(limit)s;
+-- include: bounded_answer
+
+-- name: histogram_sum
+-- include: histogram_parts
+, answered AS (
+    SELECT
+        p.group_number, p.step, sum(p.sum) AS value,
+        sum(p.points) FILTER (WHERE p.is_untold) AS untold,
+        sum(greatest(p.top_sum - p.sum, 0)) FILTER (WHERE p.is_untold) AS below
+    FROM p
+    GROUP BY 1, 2
+)
+-- include: bounded_answer
+
+-- name: histogram_avg
+-- include: histogram_parts
+, answered AS (
+    SELECT
+        p.group_number, p.step, sum(p.sum) / nullif(sum(p.count)::double precision, 0) AS value,
+        sum(p.points) FILTER (WHERE p.is_untold) AS untold,
+        CASE WHEN bool_or(p.is_untold) THEN 'Infinity'::double precision END AS below
+    FROM p
+    GROUP BY 1, 2
+)
+-- include: bounded_answer
+
+-- name: histogram_min
+-- include: histogram_parts
+, answered AS (
+    SELECT
+        p.group_number, p.step, min(p.min) AS value,
+        0 AS untold,
+        0::double precision AS below
+    FROM p
+    GROUP BY 1, 2
+)
+-- include: bounded_answer
+
+-- name: histogram_max
+-- include: histogram_parts
+, answered AS (
+    SELECT
+        p.group_number, p.step, max(p.max) AS value,
+        0 AS untold,
+        0::double precision AS below
+    FROM p
+    GROUP BY 1, 2
+)
+-- include: bounded_answer
+
+-- fragment: summary_parts
+-- Observations of summaries, which are cumulative by definition and have no rollups; see number_increase.
+WITH wanted AS (
+    SELECT * FROM unnest(%(series)s::bigint[], %(groups)s::integer[]) AS w (series_id, group_number)
+), part AS (
+    SELECT w.*, m.timestamp AS at, m.start_timestamp, true AS is_cumulative, false AS is_untold, 1 AS points, m.count, b.sum,
+        NULL::double precision AS min, NULL::double precision AS max, m.count AS first_count, m.count AS last_count,
+        b.sum AS first_sum, b.sum AS last_sum
+    FROM unnest(%(raw_starts)s::timestamptz[], %(raw_ends)s::timestamptz[]) AS s (part_start, part_end)
+    CROSS JOIN wanted w
+    JOIN tidegauge.metric_summaries m ON m.series_id = w.series_id
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN abs(m.sum) < 1e290 THEN m.sum ELSE sign(m.sum) * 'Infinity'::double precision END AS sum
+    ) b
+    WHERE m.timestamp >= %(raw_from)s::timestamptz AND m.timestamp < %(raw_to)s::timestamptz
+        AND m.timestamp >= s.part_start AND m.timestamp < s.part_end
+        AND m.flags & 1 = 0 AND m.sum IS DISTINCT FROM 'NaN'::double precision
+), chained AS (
+    SELECT
+        p.*, lag(p.last_count) OVER epoch AS previous_count, lag(p.last_sum) OVER epoch AS previous_sum
+    FROM part p
+    WINDOW epoch AS (PARTITION BY p.series_id, p.start_timestamp ORDER BY p.at)
+), risen AS (
+    SELECT
+        c.group_number, c.at, c.min, c.max, c.is_untold, c.points, c.count AS top_count, c.sum AS top_sum,
+        CASE
+            WHEN NOT c.is_cumulative THEN c.count
+            WHEN c.previous_count IS NULL AND c.start_timestamp >= %(scan_start)s::timestamptz THEN c.last_count
+            WHEN c.previous_count IS NULL THEN
+                CASE WHEN c.points > 1 THEN c.last_count - CASE WHEN c.last_count < c.first_count THEN 0 ELSE c.first_count END END
+            WHEN c.first_count < c.previous_count OR c.last_count < c.first_count THEN c.last_count
+            ELSE c.last_count - c.previous_count
+        END AS count,
+        CASE
+            WHEN NOT c.is_cumulative THEN c.sum
+            WHEN c.previous_count IS NULL AND c.start_timestamp >= %(scan_start)s::timestamptz THEN c.last_sum
+            WHEN c.previous_count IS NULL THEN
+                CASE WHEN c.points > 1 THEN c.last_sum - CASE WHEN c.last_count < c.first_count THEN 0 ELSE coalesce(c.first_sum, 0) END END
+            WHEN c.first_count < c.previous_count OR c.last_count < c.first_count THEN c.last_sum
+            ELSE c.last_sum - coalesce(c.previous_sum, 0)
+        END AS sum
+    FROM chained c
+    WHERE c.at >= %(start)s::timestamptz
+), p AS (
+    SELECT
+        p.*,
+        CASE
+            WHEN %(edges)s::timestamptz[] IS NULL THEN time_bucket(%(step)s::interval, p.at, %(start)s::timestamptz)
+            ELSE (%(edges)s::timestamptz[])[width_bucket(p.at, %(edges)s::timestamptz[])]
+        END AS step
+    FROM risen p
+)
+
+-- name: summary_increase
+-- include: summary_parts
+, answered AS (SELECT p.group_number, p.step, sum(p.count)::double precision AS value FROM p GROUP BY 1, 2)
+-- include: answer
+
+-- name: summary_sum
+-- include: summary_parts
+, answered AS (SELECT p.group_number, p.step, sum(p.sum) AS value FROM p GROUP BY 1, 2)
+-- include: answer
+
+-- name: summary_avg
+-- include: summary_parts
+, answered AS (SELECT p.group_number, p.step, sum(p.sum) / nullif(sum(p.count)::double precision, 0) AS value FROM p GROUP BY 1, 2)
+-- include: answer
 
 -- name: number_epochs_hourly
 -- Hours of gauges and sums; of a cumulative sum one row per start time.

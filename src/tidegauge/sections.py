@@ -9,10 +9,9 @@ from enum import Enum
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Self
-
-import platformdirs
 from zoneinfo import available_timezones
 
+import platformdirs
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from tidegauge.units import Duration, Milliseconds, Size, Timeout, format_duration

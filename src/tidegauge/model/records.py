@@ -252,6 +252,15 @@ class LogContext:
 
 
 @dataclass(frozen=True, slots=True)
+class Operation:
+    """A span's name that a service has used; ``last_seen_unix_nano`` is of whole hours."""
+
+    service: str
+    name: str
+    last_seen_unix_nano: int
+
+
+@dataclass(frozen=True, slots=True)
 class TraceSummary:
     """A trace as its index knows it. Without a root yet, the root's fields are empty. ``span_count`` may count resent spans."""
 
@@ -314,15 +323,6 @@ class Alert:
     created_at_unix_nano: int
     updated_at_unix_nano: int
     resolved_at_unix_nano: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class StepValue:
-    """The value of a group of series in the step that begins at ``time_unix_nano``."""
-
-    group: int
-    time_unix_nano: int
-    value: float
 
 
 @dataclass(frozen=True, slots=True)

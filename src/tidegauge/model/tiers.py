@@ -121,3 +121,23 @@ class Reading:
         clipped = ((one.level, max(one.time.start_ns, time.start_ns), min(one.time.end_ns, time.end_ns)) for one in self.segments)
         segments = tuple([Segment(level, TimeRange(start, end)) for level, start, end in clipped if start < end])
         return replace(self, steps=steps, segments=segments, before=(), scan_start_ns=time.start_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class StepColumn:
+    """The values of a group of series: ``times`` are the starts of steps in order, a step without data has none.
+
+    Attributes:
+        group: its number.
+        times: nanoseconds since the Unix epoch.
+        values: as many.
+        untold: points that stand in rollups which do not tell all that the values are made of, such as resets without start times.
+        below: the true values may be greater by at most this.
+
+    """
+
+    group: int
+    times: tuple[int, ...]
+    values: tuple[float, ...]
+    untold: int = 0
+    below: float = 0.0

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any, Protocol, TypeVar
 
-from tidegauge.model.records import Epoch, LogCount, StepValue
+from tidegauge.model.records import Epoch, LogCount
+from tidegauge.model.tiers import StepColumn
 
 Row = TypeVar("Row")
 
@@ -32,30 +33,39 @@ class Codec(Protocol[Row]):
 
 
 class StepCodec:
-    """Values by step: columns of 4, 8 and 8 bytes, little endian."""
+    """Values by step, column after column: group, number of values, untold points, bound; times; values. Little endian."""
 
-    def encode(self, rows: Sequence[StepValue]) -> bytes:
-        """See ``Codec``."""
-        count = len(rows)
-        groups = struct.pack(f"<{count}I", *[row.group for row in rows])
-        times = struct.pack(f"<{count}q", *[row.time_unix_nano for row in rows])
-        return _COUNT.pack(count) + groups + times + struct.pack(f"<{count}d", *[row.value for row in rows])
+    _HEADER = struct.Struct("<IIqd")
 
-    def decode(self, value: bytes) -> Sequence[StepValue] | None:
+    def encode(self, rows: Sequence[StepColumn]) -> bytes:
         """See ``Codec``."""
-        count = _COUNT.unpack_from(value)[0] if len(value) >= _COUNT.size else -1
-        if len(value) != _COUNT.size + 20 * count:
+        parts = [_COUNT.pack(len(rows))]
+        for row in rows:
+            count = len(row.times)
+            parts += [
+                self._HEADER.pack(row.group, count, row.untold, row.below),
+                struct.pack(f"<{count}q{count}d", *row.times, *row.values),
+            ]
+        return b"".join(parts)
+
+    def decode(self, value: bytes) -> Sequence[StepColumn] | None:
+        """See ``Codec``."""
+        try:
+            (left,) = _COUNT.unpack_from(value)
+            offset, rows = _COUNT.size, []
+            for _ in range(left):
+                group, count, untold, below = self._HEADER.unpack_from(value, offset)
+                offset += self._HEADER.size
+                found = struct.unpack_from(f"<{count}q{count}d", value, offset)
+                offset += 16 * count
+                rows.append(StepColumn(group, found[:count], found[count:], untold, below))
+        except struct.error:
             return None
-        columns = []
-        offset = _COUNT.size
-        for kind, size in (("I", 4), ("q", 8), ("d", 8)):
-            columns.append(struct.unpack_from(f"<{count}{kind}", value, offset))
-            offset += size * count
-        return list(map(StepValue, *columns))
+        return rows if offset == len(value) else None
 
-    def time_ns(self, row: StepValue) -> int:
+    def time_ns(self, row: StepColumn) -> int:
         """See ``Codec``."""
-        return row.time_unix_nano
+        return row.times[0]
 
 
 class CountCodec:

@@ -9,7 +9,9 @@ from operator import attrgetter
 
 from tidegauge.model.batch import Batch, LogBatch, MetricBatch
 from tidegauge.model.query import Aggregation, Cursor, LogField, LogFilter, Order, SeriesSelector, Tier, TimeRange
-from tidegauge.model.records import Epoch, LogContext, LogCount, Metric, Series, StepValue, StoredLog, TopValue
+from tidegauge.model.records import Epoch, LogContext, LogCount, Metric, Series, StoredLog, TopValue
+from tidegauge.model.tiers import Reading, StepColumn
+from tidegauge.query import columns
 from tidegauge.query.cache_codec import CountCodec, EpochCodec, StepCodec
 from tidegauge.query.caching import QueryCache, Question, Topic
 from tidegauge.query.times import DAY_NS
@@ -21,7 +23,7 @@ _BLOCK_NS = {Tier.HOURLY: DAY_NS, Tier.DAILY: 8 * DAY_NS}
 # A refresh within the database, which takes in what had come late, is seen by nobody else.
 _ROLLUPS_AT_MOST = timedelta(minutes=1)
 # Counts are not limited: there are few severities.
-_COUNT_LIMIT = 1 << 31
+_NO_LIMIT = 1 << 31
 # What a filter without its time is written down with.
 _ANY_TIME = TimeRange(0, 1)
 
@@ -48,27 +50,34 @@ class CachedMetricStore:
         tenant_id: int,
         series: Sequence[Series],
         groups: Sequence[int],
-        time: TimeRange,
-        step_ns: int,
+        reading: Reading,
         aggregation: Aggregation,
         limit: int,
-    ) -> Sequence[StepValue]:
+    ) -> Sequence[StepColumn]:
         """See ``MetricStore``."""
+        edges = reading.steps.edges
+        step_ns = edges.step if isinstance(edges, range) else None
+        block_ns = _STEPS * step_ns if step_ns and _is_step_by_step(series, aggregation) else None
 
-        async def read(part: TimeRange) -> Sequence[StepValue]:
-            return await self._store.steps(tenant_id, series, groups, part, step_ns, aggregation, limit)
+        async def read(part: TimeRange) -> Sequence[StepColumn]:
+            asked = reading if part == reading.steps.time else reading.part(part)
+            found = await self._store.steps(tenant_id, series, groups, asked, aggregation, limit)
+            return found if block_ns is None else columns.cut(found, block_ns)
 
         question = Question(
             topic=Topic.METRICS,
-            subject=([one.series_id for one in series], list(groups), step_ns, aggregation.value),
-            time=time,
-            block_ns=_STEPS * step_ns if _is_step_by_step(series, aggregation) else None,
+            # What depends on values before its steps may also depend on where those are read from, where resets are not told.
+            subject=([one.series_id for one in series], list(groups), step_ns, aggregation.value, None if block_ns else reading),
+            time=reading.steps.time,
+            block_ns=block_ns,
             read=read,
-            limit=limit,
+            # The store raises where there is more.
+            limit=_NO_LIMIT,
             codec=self._steps,
-            order=attrgetter("group", "time_unix_nano"),
+            order=columns.place,
         )
-        return await self._cache.rows(tenant_id, question)
+        found = await self._cache.rows(tenant_id, question)
+        return found if block_ns is None else columns.joined(found)
 
     async def epochs(self, tenant_id: int, series: Sequence[Series], time: TimeRange, tier: Tier, limit: int) -> Sequence[Epoch]:
         """See ``MetricStore``."""
@@ -128,7 +137,7 @@ class CachedLogStore:
             time=wanted.time,
             block_ns=_STEPS * step_ns,
             read=read,
-            limit=_COUNT_LIMIT,
+            limit=_NO_LIMIT,
             codec=self._counts,
             order=attrgetter("time_unix_nano", "severity_number"),
         )

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
+from zoneinfo import ZoneInfo
 
 from tidegauge.errors import InvalidArgument, NotFound
 from tidegauge.model.query import Aggregation, SeriesSelector, Tier, TimeRange
 from tidegauge.model.records import Series
+from tidegauge.model.tiers import Family, Level, StepColumn, Steps, TierState
+from tidegauge.query.plan import Bound, Meta, Plan, plan, raw_first
 from tidegauge.query.rollups import RollupPoint, merge
-from tidegauge.query.times import DAY_NS, HOUR_NS, SECOND_NS
+from tidegauge.query.times import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS, steps_of
 from tidegauge.storage.interface import MetricStore
+from tidegauge.storage.tier_interface import TierStore
 
 MIN_STEP_NS = 1_000_000
 # A query may read many series to answer with few; this is where reading ends all the same.
@@ -23,6 +27,15 @@ _POINTS_BY_DEFAULT = 250
 _BUCKET_NS = {Tier.HOURLY: HOUR_NS, Tier.DAILY: DAY_NS}
 # How far before the range is read, for the values that increases start from.
 _LOOKBACK_NS = {Tier.HOURLY: DAY_NS, Tier.DAILY: 7 * DAY_NS}
+# Before the first step, for the values that its increases start from: a step, or this where that is longer.
+_LEAST_LOOKBACK_NS = 15 * MINUTE_NS
+# So many points that rollups do not tell all of are read instead; of more the answer is bounded.
+_RAW_POINTS = 2_000_000
+_LEVELS = (Level.RAW, Level.HOURLY, Level.DAILY)
+_OF_ORDER = (Aggregation.FIRST, Aggregation.LAST)
+_ORDER_BOUND = Bound("which series of a group came first or last within a bucket is not kept: the value is one of theirs")
+_UNTOLD = "resets without start times within buckets whose raw data is gone or too much to read: what was counted is at least the value"
+_FAMILIES = {"numbers": Family.NUMBERS, "histograms": Family.HISTOGRAMS, "summaries": Family.SUMMARIES}
 _KINDS = {"gauge": "numbers", "sum": "numbers", "histogram": "histograms", "exponential_histogram": "histograms", "summary": "summaries"}
 _RISING = frozenset({Aggregation.INCREASE, Aggregation.RATE})
 _OF_GAUGES = frozenset(Aggregation) - _RISING
@@ -32,6 +45,8 @@ _ALLOWED = {
     "histograms": _OF_HISTOGRAMS,
     "summaries": _OF_HISTOGRAMS - {Aggregation.MIN, Aggregation.MAX},
 }
+
+_UTC = ZoneInfo("UTC")
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -46,22 +61,49 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The values of a group of series: (start of the step, value) in order."""
+    """The values of a group of series: where steps start, in order, and as many values.
+
+    ``below``: the true values may be greater by at most this.
+    """
 
     labels: Labels
     series_count: int
-    points: tuple[tuple[int, float], ...]
+    times: tuple[int, ...]
+    values: tuple[float, ...]
+    below: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class RangeAnswer:
-    """Lines, the whole steps that were read, and the metric's type and unit."""
+    """Lines, the whole steps that were read, the metric's type and unit, and what the answer is worth."""
 
-    time: TimeRange
-    step_ns: int
+    steps: Steps
     type: str
     unit: str
     lines: tuple[Line, ...]
+    meta: Meta
+
+
+@dataclass(frozen=True, slots=True)
+class RangeQuestion:
+    """One value per step and group of series.
+
+    Attributes:
+        wanted: the series.
+        time: the range, which is widened to whole steps.
+        step_ns: a step's length; None for a round one.
+        aggregation: how points become a value.
+        group_by: labels that make groups; None makes every series a group, none at all all of them one.
+        zone: where steps of whole days begin at midnight.
+
+    """
+
+    wanted: SeriesSelector
+    time: TimeRange
+    step_ns: int | None
+    aggregation: Aggregation
+    group_by: Sequence[str] | None = None
+    zone: ZoneInfo = _UTC
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,42 +122,98 @@ class RollupsAnswer:
     series: tuple[SeriesRollups, ...]
 
 
-async def read_range(
-    store: MetricStore,
-    tenant_id: int,
-    wanted: SeriesSelector,
-    time: TimeRange,
-    step_ns: int | None,
-    aggregation: Aggregation,
-    group_by: Sequence[str] | None,
-    limits: Limits,
-) -> RangeAnswer:
-    """One value per step and group of series; ``group_by`` None makes every series a group, empty all of them one.
+async def read_range(store: MetricStore, tiers: TierStore, tenant_id: int, question: RangeQuestion, limits: Limits) -> RangeAnswer:
+    """The values, from the coarsest tiers that give the same ones as raw data.
 
     Raises:
         InvalidArgument: too many series or points, an aggregation that the metric's type does not have, a malformed matcher.
         NotFound: there is no such metric.
 
     """
-    step = step_ns or default_step(time)
-    steps = whole_steps(time, step)
-    _check_points((steps.end_ns - steps.start_ns) // step, limits, "step", "ask for a longer step or a shorter range")
+    steps = question_steps(question, limits)
+    wanted, group_by, aggregation = question.wanted, question.group_by, question.aggregation
     series = await _series(store, tenant_id, wanted, group_by or (), limits.series * _SERIES_READ_PER_ANSWERED)
     if not series:
-        return RangeAnswer(steps, step, "", "", ())
+        return RangeAnswer(steps, "", "", (), plan(steps, ()).meta)
     series = _that_have(series, aggregation)
     groups, labels = number_groups(series, group_by)
     if len(labels) > limits.series:
         raise _too_many_series(limits.series)
-    values = await store.steps(tenant_id, series, groups, steps, step, aggregation, _POINTS_IN_ANSWER + 1)
-    _check_answer(len(values))
     members = Counter(groups)
-    points = {
-        index: tuple([(value.time_unix_nano, value.value) for value in found]) for index, found in groupby(values, key=lambda v: v.group)
-    }
-    lines = [Line(labels[index], members[index], found) for index, found in points.items()]
+    states = await _states(tiers, series)
+    planner = StepReader(store, tenant_id, series, groups, aggregation)
+    found, meta = await planner.read(steps, states, is_single=max(members.values()) == 1)
+    _check_answer(sum(len(one.times) for one in found))
+    is_rate = aggregation is Aggregation.RATE
+    lines = [
+        Line(labels[one.group], members[one.group], one.times, _rates(steps, one) if is_rate else one.values, one.below) for one in found
+    ]
     lines.sort(key=lambda line: line.labels)
-    return RangeAnswer(steps, step, _only({one.type for one in series}), _only({one.unit for one in series}), tuple(lines))
+    return RangeAnswer(steps, _only({one.type for one in series}), _only({one.unit for one in series}), tuple(lines), meta)
+
+
+def question_steps(question: RangeQuestion, limits: Limits) -> Steps:
+    """The steps; raises InvalidArgument where they are too many."""
+    time, step_ns = question.time, question.step_ns or default_step(question.time)
+    # Before they are counted out: of a millisecond there are billions.
+    _check_points((time.end_ns - time.start_ns) // step_ns, limits, "step", "ask for a longer step or a shorter range")
+    steps = steps_of(time, step_ns, question.zone)
+    _check_points(len(steps.edges) - 1, limits, "step", "ask for a longer step or a shorter range")
+    return steps
+
+
+async def _states(tiers: TierStore, series: Sequence[Series]) -> Sequence[TierState]:
+    kind = _KINDS[series[0].type]
+    return [state for state in await tiers.states(_FAMILIES[kind]) if state.level in _LEVELS]
+
+
+@dataclass(frozen=True, slots=True)
+class StepReader:
+    """Reads the values of series that are planned, and once more from raw data where rollups turn out not to tell them."""
+
+    store: MetricStore
+    tenant_id: int
+    series: Sequence[Series]
+    groups: Sequence[int]
+    aggregation: Aggregation
+
+    async def read(self, steps: Steps, states: Sequence[TierState], *, is_single: bool) -> tuple[Sequence[StepColumn], Meta]:
+        """Values, and what they are worth. ``is_single``: no group has several series."""
+        if self.aggregation in _OF_ORDER and not is_single:
+            # Rollups do not keep when in a bucket a series' first and last point were.
+            planned = plan(steps, raw_first(states))
+            meta = planned.meta.bounded(_ORDER_BOUND) if any(one.level is not Level.RAW for one in planned.segments) else planned.meta
+            return await self._columns(planned, states), meta
+        planned = plan(steps, states)
+        found = await self._columns(planned, states)
+        untold = sum(one.untold for one in found)
+        if 0 < untold <= _RAW_POINTS:
+            # A bucket does not tell of every reset where the source gives no start times: raw data does, as far as it is there.
+            raw = plan(steps, raw_first(states))
+            if raw.segments != planned.segments:
+                planned, found = raw, await self._columns(raw, raw_first(states))
+        if any(one.untold for one in found):
+            below = max(one.below for one in found)
+            return found, planned.meta.bounded(Bound(_UNTOLD, below=below))
+        return found, planned.meta
+
+    async def _columns(self, planned: Plan, states: Sequence[TierState]) -> Sequence[StepColumn]:
+        edges = planned.steps.edges
+        reading = replace(planned.reading, scan_start_ns=edges[0])
+        if self.aggregation in _RISING or any(one.type not in ("gauge", "sum") for one in self.series):
+            scan_start = edges[0] - max(edges[1] - edges[0], _LEAST_LOOKBACK_NS)
+            before = plan(Steps((scan_start, edges[0])), states).segments
+            reading = replace(reading, before=before, scan_start_ns=scan_start)
+        return await self.store.steps(self.tenant_id, self.series, self.groups, reading, self.aggregation, _POINTS_IN_ANSWER)
+
+
+def _rates(steps: Steps, column: StepColumn) -> tuple[float, ...]:
+    edges = steps.edges
+    if isinstance(edges, range):
+        seconds = edges.step / 1e9
+        return tuple([value / seconds for value in column.values])
+    lengths = dict(zip(edges, steps.seconds(), strict=False))
+    return tuple([value / lengths[time] for time, value in zip(column.times, column.values, strict=True)])
 
 
 async def read_rollups(

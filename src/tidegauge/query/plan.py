@@ -147,7 +147,10 @@ def plan(steps: Steps, tiers: Sequence[TierState]) -> Plan:
 def raw_first(tiers: Sequence[TierState]) -> list[TierState]:
     """The same tiers for values that rollups only bound: rollups are read for nothing but what raw data no longer holds."""
     kept = min((tier.dropped_through_ns for tier in tiers if tier.level is Level.RAW), default=END_OF_TIME_NS)
-    return [tier if tier.level is Level.RAW else replace(tier, watermark_ns=min(tier.watermark_ns, kept)) for tier in tiers]
+    return [
+        tier if tier.level is Level.RAW else replace(tier, watermark_ns=min(tier.watermark_ns, _up(kept, tier.level.width_ns)))
+        for tier in tiers
+    ]
 
 
 def _is_worth_it(steps: Steps, width_ns: int) -> bool:

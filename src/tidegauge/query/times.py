@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
+from zoneinfo import ZoneInfo, available_timezones
 
 from tidegauge.errors import InvalidArgument
 from tidegauge.model.query import TimeRange
+from tidegauge.model.tiers import Steps
 
 SECOND_NS = 1_000_000_000
 MINUTE_NS = 60 * SECOND_NS
@@ -25,6 +27,7 @@ _UNIX = re.compile(r"(\d{1,20})(?:\.(\d{1,9}))?")
 # A "+" that was not escaped in a query string arrives as a space.
 _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d:\d\d)(?:[.,](\d{1,9}))?(Z|[+ -]\d\d:\d\d))?", re.IGNORECASE)
 _LAST_NS = (1 << 63) - 1
+_FIRST_DAY = date(1970, 1, 1)
 
 
 def parse_time(text: str, now_ns: int, parameter: str) -> int:
@@ -69,6 +72,50 @@ def parse_range(start: str, end: str, now_ns: int) -> TimeRange:
     if start_ns >= end_ns:
         raise InvalidArgument(f"start={start!r} is not before end={end!r}", hint="start is inclusive, end exclusive", parameter="start")
     return TimeRange(start_ns, end_ns)
+
+
+def parse_zone(text: str) -> ZoneInfo:
+    """The time zone of an IANA name.
+
+    Raises:
+        InvalidArgument: there is none of that name.
+
+    """
+    # Asked first: ZoneInfo() opens files by name.
+    if text not in available_timezones():
+        raise InvalidArgument(f"timezone={text!r} is not known", hint="expected a name such as UTC or Europe/Berlin", parameter="timezone")
+    return ZoneInfo(text)
+
+
+def steps_of(time: TimeRange, step_ns: int, zone: ZoneInfo) -> Steps:
+    """The range widened to whole steps.
+
+    Steps begin at multiples of ``step_ns`` since the Unix epoch, in UTC; those of whole days begin at the zone's midnights, as many days
+    after 1 January 1970 there, and are as long as those days are.
+
+    Raises:
+        InvalidArgument: local days beyond the calendar's end.
+
+    """
+    start, end = time.start_ns // step_ns, -(-time.end_ns // step_ns)
+    if step_ns % DAY_NS or zone.key == "UTC":
+        return Steps(range(start * step_ns, end * step_ns + 1, step_ns))
+    days = step_ns // DAY_NS
+    try:
+        first = (datetime.fromtimestamp(time.start_ns // SECOND_NS, zone).date() - _FIRST_DAY).days // days * days
+        edges = [_midnight(first, zone)]
+        while edges[-1] < time.end_ns:
+            first += days
+            edges.append(_midnight(first, zone))
+    except (ValueError, OverflowError) as error:
+        raise InvalidArgument("steps that long leave the calendar", parameter="step") from error
+    return Steps(tuple(edges))
+
+
+def _midnight(day: int, zone: ZoneInfo) -> int:
+    """Where a local day begins: at the moment of a change where clocks skip midnight, at the first one where they show it twice."""
+    local = date.fromordinal(_FIRST_DAY.toordinal() + day)
+    return int(datetime(local.year, local.month, local.day, tzinfo=zone).timestamp()) * SECOND_NS
 
 
 def _duration(text: str) -> int | None:

@@ -13,6 +13,7 @@ from uuid import UUID
 from tidegauge.model.batch import Batch, Signal
 from tidegauge.model.query import (
     Aggregation,
+    AttributeFilter,
     Cursor,
     LogField,
     LogFilter,
@@ -31,16 +32,18 @@ from tidegauge.model.records import (
     LogContext,
     LogCount,
     Metric,
+    Operation,
     RejectionCount,
     Series,
     SpanSummary,
-    StepValue,
     StoredLog,
     StoredRejection,
     StoredTrace,
     TopValue,
     TraceSummary,
 )
+from tidegauge.model.search import SearchOrder
+from tidegauge.model.tiers import Reading, StepColumn
 
 Row = TypeVar("Row", covariant=True)
 
@@ -100,10 +103,14 @@ class IngestStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Row]):
-    """Rows and where the next page begins, None at the end."""
+    """Rows and where the next page begins, None at the end.
+
+    ``reached_ns`` is where a search stopped whose time was up before the page was full: what is there to the other side was not looked at.
+    """
 
     rows: Sequence[Row]
     next: Cursor | None
+    reached_ns: int | None = None
 
 
 class ApplicationStore(Protocol):
@@ -121,26 +128,48 @@ class ApplicationStore(Protocol):
 class TraceStore(Protocol):
     """Reads spans."""
 
-    async def find_spans(self, tenant_id: int, wanted: SpanFilter, limit: int, after: Cursor | None) -> Page[SpanSummary]:
-        """Spans that match, newest first; times are compared by the microsecond.
+    async def find_spans(
+        self, tenant_id: int, wanted: SpanFilter, limit: int, after: Cursor | None, order: SearchOrder = SearchOrder.NEWEST
+    ) -> Page[SpanSummary]:
+        """Spans that match, in the order asked for; times are compared by the microsecond.
 
         Raises:
-            InvalidArgument: the cursor is not of this search.
+            InvalidArgument: the cursor is not of this search, or a regular expression is malformed.
 
         """
         ...
 
-    async def find_traces(self, tenant_id: int, wanted: TraceFilter, limit: int, after: Cursor | None) -> Page[TraceSummary]:
-        """Traces that match, newest first.
+    async def find_traces(
+        self, tenant_id: int, wanted: TraceFilter, limit: int, after: Cursor | None, order: SearchOrder = SearchOrder.NEWEST
+    ) -> Page[TraceSummary]:
+        """Traces that match, newest first by when they began, or by their slowest span that matches.
 
         Raises:
-            InvalidArgument: the cursor is not of this search.
+            InvalidArgument: the cursor is not of this search, or a regular expression is malformed.
 
         """
+        ...
+
+    async def operations(self, tenant_id: int, service: str | None, limit: int) -> Sequence[Operation]:
+        """Names of spans that are known of a service (None: of all), by service and name."""
+        ...
+
+    async def services(self, tenant_id: int, limit: int) -> Sequence[str]:
+        """Names of services that have sent anything, by name."""
         ...
 
     async def trace(self, tenant_id: int, trace_id: str, limit: int) -> StoredTrace | None:
         """The trace with at most its first ``limit`` spans (by start time); None where there is none. ``trace_id`` is 32 hex digits."""
+        ...
+
+
+class AttributeIndex(Protocol):
+    """Knows where spans with an attribute may be."""
+
+    async def attribute_candidates(
+        self, tenant_id: int, time: TimeRange, application_ids: Sequence[int] | None, pairs: Sequence[AttributeFilter]
+    ) -> Sequence[tuple[int, TimeRange]] | None:
+        """(application_id, stretch of time), newest first, in which alone spans that have all ``pairs`` may be; None: of no help."""
         ...
 
 
@@ -233,15 +262,18 @@ class MetricStore(Protocol):
         tenant_id: int,
         series: Sequence[Series],
         groups: Sequence[int],
-        time: TimeRange,
-        step_ns: int,
+        reading: Reading,
         aggregation: Aggregation,
         limit: int,
-    ) -> Sequence[StepValue]:
-        """One value per step and group, a step without data has none; by group and time.
+    ) -> Sequence[StepColumn]:
+        """One value per step and group, by group; what is read is said by ``reading``.
 
-        ``series`` are of one kind (numbers, histograms or summaries), ``groups`` number them; ``time`` consists of whole steps. An
-        increase counts every reset of a counter: a start time is an epoch of its own, and without one a smaller value is a reset.
+        ``series`` are of one kind (numbers, histograms or summaries), ``groups`` number them. An increase counts every reset of a counter:
+        a start time is an epoch of its own, and without one a smaller value is a reset. A rate is given as an increase.
+
+        Raises:
+            InvalidArgument: there are more than ``limit`` values.
+
         """
         ...
 

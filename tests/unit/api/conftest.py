@@ -35,7 +35,6 @@ from tidegauge.model.records import (
     RejectionCount,
     Series,
     SpanSummary,
-    StepValue,
     StoredLog,
     StoredRejection,
     StoredResource,
@@ -45,6 +44,7 @@ from tidegauge.model.records import (
     TopValue,
     TraceSummary,
 )
+from tidegauge.model.tiers import Reading, StepColumn
 from tidegauge.storage.interface import Page
 
 NOW_NS = 1_769_860_800_000_000_000
@@ -157,12 +157,12 @@ class Stores:
         tenant_id: int,
         series: Sequence[Series],
         groups: Sequence[int],
-        time: TimeRange,
-        step_ns: int,
+        reading: Reading,
         aggregation: Aggregation,
         limit: int,
-    ) -> Sequence[StepValue]:
-        return self._answer((time, step_ns, aggregation), [])
+    ) -> Sequence[StepColumn]:
+        edges = reading.steps.edges
+        return self._answer((reading.steps.time, edges[1] - edges[0], aggregation), [])
 
     async def epochs(self, tenant_id: int, series: Sequence[Series], time: TimeRange, tier: Tier, limit: int) -> Sequence[Epoch]:
         return self._answer((time, tier), [])

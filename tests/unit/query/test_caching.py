@@ -15,11 +15,13 @@ import pytest
 
 from tidegauge.model.batch import LogBatch, MetricBatch, NumberColumns, Signal, SpanBatch
 from tidegauge.model.query import Aggregation, LogFilter, Tier, TimeRange
-from tidegauge.model.records import Epoch, LogCount, Series, StepValue
+from tidegauge.model.records import Epoch, LogCount, Series
+from tidegauge.model.tiers import Level, Reading, Segment, StepColumn, Steps
 from tidegauge.query import caching
 from tidegauge.query.cache_codec import CountCodec, EpochCodec, StepCodec
 from tidegauge.query.cached_stores import CachedLogStore, CachedMetricStore, LateIngest
 from tidegauge.query.caching import QueryCache, Topic, noting_use
+from tidegauge.query.times import DAY_NS
 from tidegauge.storage.cache.memory import MemoryCache
 from tidegauge.storage.interface import IngestOutcome, IngestRequest
 
@@ -28,6 +30,10 @@ START = 1_790_000_000 * SECOND // (3200 * SECOND) * (3200 * SECOND)
 STEP = 10 * SECOND
 BLOCK = 32 * STEP
 MARGIN = 300 * SECOND
+
+
+def by_steps(start: int, end: int) -> Reading:
+    return Reading(Steps(range(start, end + 1, STEP)), (Segment(Level.RAW, TimeRange(start, end)),))
 
 
 def series(number: int, type_: str = "gauge", temporality: str | None = None) -> Series:
@@ -55,16 +61,19 @@ class Store:
         self.gate.set()
 
     async def steps(
-        self, tenant_id: int, series: Sequence[Series], groups: Sequence[int], time: TimeRange, step_ns: int, aggregation: Any, limit: int
-    ) -> Sequence[StepValue]:
-        found = await self._read(time)
+        self, tenant_id: int, series: Sequence[Series], groups: Sequence[int], reading: Reading, aggregation: Any, limit: int
+    ) -> Sequence[StepColumn]:
+        found = await self._read(reading.steps.time)
         groups_of = {one.series_id: group for one, group in zip(series, groups, strict=True)}
         sums: dict[tuple[int, int], float] = {}
         for at, series_id, value in found:
             if series_id in groups_of:
-                key = groups_of[series_id], at // step_ns * step_ns
+                key = groups_of[series_id], reading.steps.start_of(at)
                 sums[key] = sums.get(key, 0.0) + value
-        return [StepValue(*key, value) for key, value in sorted(sums.items())][:limit]
+        columns: dict[int, list[tuple[int, float]]] = {}
+        for (group, at), value in sorted(sums.items()):
+            columns.setdefault(group, []).append((at, value))
+        return [StepColumn(group, *zip(*members, strict=True)) for group, members in columns.items()]
 
     async def epochs(self, tenant_id: int, series: Sequence[Series], time: TimeRange, tier: Tier, limit: int) -> Sequence[Epoch]:
         return [Epoch(1, at, None, 1, value, value, value, value, value) for at, _, value in sorted(await self._read(time))][:limit]
@@ -116,7 +125,7 @@ class Product:
         self.logs = CachedLogStore(self.store, self.cache)  # type: ignore[arg-type]
         self.ingest = LateIngest(self.store, self.cache)
 
-    async def asked(self, start: int, end: int, **more: Any) -> Sequence[StepValue]:
+    async def asked(self, start: int, end: int, **more: Any) -> Sequence[StepColumn]:
         options: dict[str, Any] = {
             "series": [series(1), series(2)],
             "groups": [0, 1],
@@ -124,7 +133,7 @@ class Product:
             "limit": 10_000,
         } | more
         return await self.metrics.steps(
-            0, options["series"], options["groups"], TimeRange(start, end), STEP, options["aggregation"], options["limit"]
+            0, options["series"], options["groups"], by_steps(start, end), options["aggregation"], options["limit"]
         )
 
     async def sent(self, *times: int, signal: Signal = Signal.METRICS) -> None:
@@ -174,7 +183,7 @@ async def test_what_arrives_late_is_seen_at_once(product: Product) -> None:
     await product.sent(start)
 
     after = await product.asked(start, end)
-    assert after[0].value == before[0].value + 1
+    assert after[0].values[0] == before[0].values[0] + 1
     assert after[1:] == before[1:]
 
 
@@ -186,7 +195,7 @@ async def test_what_a_failed_commit_may_have_stored_is_seen_at_once(product: Pro
         await product.sent(start)
     product.store.failure = None
 
-    assert (await product.asked(start, end))[0].value == before[0].value + 1
+    assert (await product.asked(start, end))[0].values[0] == before[0].values[0] + 1
 
 
 async def test_what_arrives_at_its_pace_leaves_what_is_kept(product: Product) -> None:
@@ -228,7 +237,7 @@ async def test_different_questions_are_kept_apart(product: Product) -> None:
     assert len(product.store.reads) == len(variants)
     assert [await product.asked(start, end, **variant) for variant in variants] == cold
     assert len(product.store.reads) == len(variants)
-    await product.metrics.steps(1, [series(1), series(2)], [0, 1], TimeRange(start, end), STEP, Aggregation.SUM, 10_000)
+    await product.metrics.steps(1, [series(1), series(2)], [0, 1], by_steps(start, end), Aggregation.SUM, 10_000)
     assert len(product.store.reads) == len(variants) + 1
 
 
@@ -242,9 +251,11 @@ async def test_what_rises_from_before_is_kept_whole_or_not_at_all(product: Produ
 
 
 async def test_an_answer_that_is_cut_off_is_not_kept(product: Product) -> None:
-    start, end = START + 50 * BLOCK, START + 60 * BLOCK
-    assert len(await product.asked(start, end, limit=50)) == 50
-    assert len(await product.asked(start, end)) == 2 * 320
+    days = START // DAY_NS * DAY_NS, START // DAY_NS * DAY_NS + DAY_NS
+    product.clock.now_ns = days[1] + 2 * MARGIN
+    assert len(await product.metrics.epochs(0, [series(1)], TimeRange(*days), Tier.HOURLY, 50)) == 50
+    assert len(await product.metrics.epochs(0, [series(1)], TimeRange(*days), Tier.HOURLY, 10_000)) > 50
+    assert len(product.store.reads) == 2
 
 
 async def test_one_reads_for_all_who_wait(product: Product) -> None:
@@ -288,7 +299,7 @@ async def test_who_asks_after_something_late_does_not_wait_for_who_asked_before(
     await until(lambda: len(product.store.reads) > 1)
     product.store.gate.set()
 
-    assert (await after)[0].value == (await before)[0].value + 1
+    assert (await after)[0].values[0] == (await before)[0].values[0] + 1
     product.clock.now_ns += 10 * SECOND
     assert await product.asked(start, end) == await after
 
@@ -300,7 +311,7 @@ async def test_errors_reach_who_asked_and_are_not_kept(product: Product) -> None
         await product.asked(start, end)
     product.store.failure = None
 
-    assert len(await product.asked(start, end)) == 2 * 320
+    assert sum(len(column.times) for column in await product.asked(start, end)) == 2 * 320
 
 
 async def test_workers_that_share_a_cache_tell_each_other_what_is_late(product: Product) -> None:
@@ -316,7 +327,7 @@ async def test_workers_that_share_a_cache_tell_each_other_what_is_late(product: 
         while (after := await here.asked(start, end)) == before:  # noqa: ASYNC110 - the other worker makes it true
             await asyncio.sleep(0)
 
-    assert after[0].value == before[0].value + 1
+    assert after[0].values[0] == before[0].values[0] + 1
     await there.cache.__aexit__()
 
 
@@ -387,14 +398,14 @@ async def test_whatever_happens_the_answer_is_the_store_s_own(seed: int, monkeyp
                 end = (clock() - chosen.choice([0, chosen.randrange(4 * BLOCK)])) // STEP * STEP + STEP
                 start = end - chosen.randrange(1, 8 * 32) * STEP
                 asked = await worker.asked(start, end)
-                assert asked == await store.steps(0, [series(1), series(2)], [0, 1], TimeRange(start, end), STEP, None, 10_000)
+                assert asked == await store.steps(0, [series(1), series(2)], [0, 1], by_steps(start, end), None, 10_000)
     assert sum(worker.cache.statistics.hits for worker in workers) > 0
     for worker in workers:
         await worker.cache.__aexit__()
 
 
 def test_rows_are_read_back_as_they_were() -> None:
-    steps = [StepValue(0, START, -0.0), StepValue(3, START + 1, 1e-320), StepValue(2**31, START, math.inf), StepValue(0, 0, 0.1)]
+    steps = [StepColumn(0, (START, START + 1), (-0.0, 1e-320)), StepColumn(2**31, (START,), (math.inf,), 2**40, 0.1)]
     assert repr(StepCodec().decode(StepCodec().encode(steps))) == repr(steps)
     epochs = [
         Epoch(2**62, START, None, 2**60, None, 0.1, -math.inf, -0.0, None),
@@ -428,7 +439,7 @@ async def test_what_was_kept_before_the_store_was_away_is_read_anew(product: Pro
     # The other worker has tried to tell what came late by it, and will again soon.
     await until(lambda: bytes_.refused > refused)
     bytes_.away = False
-    assert (await here.asked(start, end))[0].value == before[0].value + 1
+    assert (await here.asked(start, end))[0].values[0] == before[0].values[0] + 1
     await there.cache.__aexit__()
 
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query
 from fastapi.responses import Response
 from pydantic import Field
 
-from tidegauge.api import answers, formats, schemas
+from tidegauge.api import answers, formats, meta, metric_schemas, schemas
 from tidegauge.api.context import Context, InContext
 from tidegauge.api.formats import Json
 from tidegauge.api.parameters import DURATIONS, Parameters, TimeParameters
@@ -17,10 +17,10 @@ from tidegauge.model.query import Aggregation, SeriesSelector, Tier
 from tidegauge.model.records import Metric
 from tidegauge.query import metrics
 from tidegauge.query.matchers import MATCH_FORM, parse_matchers
-from tidegauge.query.metrics import Limits, SeriesRollups
+from tidegauge.query.metrics import Limits, RangeQuestion, SeriesRollups
 from tidegauge.query.paging import page_size
 from tidegauge.query.rollups import RollupPoint
-from tidegauge.query.times import parse_duration
+from tidegauge.query.times import parse_duration, parse_zone
 
 router = APIRouter(prefix="/api/v1/metrics", tags=["metrics"])
 
@@ -75,6 +75,11 @@ class RangeParameters(SeriesParameters):
         description=f"{DURATIONS}. Steps begin at its multiples since the Unix epoch; the range is widened to whole steps",
         examples=["1m"],
     )
+    timezone: str | None = Field(
+        None,
+        description="IANA time zone whose midnights steps of whole days begin at; TIDEGAUGE_API_TIMEZONE by default",
+        examples=["Europe/Berlin"],
+    )
     aggregation: Aggregation = Field(
         Aggregation.AVG,
         description="over all points of a group's series in a step. `increase` and `rate` (per second): of sums what they rose by, resets "
@@ -103,39 +108,31 @@ async def list_metrics(context: InContext, query: Annotated[ListParameters, Quer
 @router.get(
     "/{name:path}/range",
     response_class=Response,
-    responses={200: {"model": schemas.Range, "description": "Values by step."}, **answers.problems(404)},
+    responses={200: {"model": metric_schemas.Range, "description": "Values by step."}, **answers.problems(404)},
 )
 async def get_metric_range(context: InContext, name: MetricName, query: Annotated[RangeParameters, Query()]) -> Response:
-    """Read a metric's values by step, from its points."""
-    step = None if query.step is None else metrics.check_step(parse_duration(query.step, "step"))
-    group_by = None if query.group_by is None else [label for label in query.group_by if label]
-    answer = await metrics.read_range(
-        context.services.metrics,
-        context.tenant_id,
-        query.selector(name),
-        query.time(context.services.now_ns()),
-        step,
-        query.aggregation,
-        group_by,
-        _limits(context),
+    """Read a metric's values by step, from the coarsest rollups that give the same values as its points; `meta` says how."""
+    question = RangeQuestion(
+        wanted=query.selector(name),
+        time=query.time(context.services.now_ns()),
+        step_ns=None if query.step is None else metrics.check_step(parse_duration(query.step, "step")),
+        aggregation=query.aggregation,
+        group_by=None if query.group_by is None else [label for label in query.group_by if label],
+        zone=parse_zone(query.timezone or context.settings.timezone),
     )
-    lines = [
-        {
-            "labels": dict(line.labels),
-            "series_count": line.series_count,
-            "points": [(time / 1e9, formats.number(value)) for time, value in line.points],
-        }
-        for line in answer.lines
-    ]
+    answer = await metrics.read_range(context.services.metrics, context.services.tiers, context.tenant_id, question, _limits(context))
+    edges = answer.steps.edges
     document = {
         "metric": name,
         "type": answer.type,
         "unit": answer.unit,
         "aggregation": query.aggregation.value,
-        "start": formats.time(answer.time.start_ns),
-        "end": formats.time(answer.time.end_ns),
-        "step_seconds": answer.step_ns / 1e9,
-        "series": lines,
+        "start": formats.time(edges[0]),
+        "end": formats.time(edges[-1]),
+        "step_seconds": metric_schemas.step_seconds(answer.steps),
+        "timezone": question.zone.key,
+        "series": [metric_schemas.line(one) for one in answer.lines],
+        "meta": meta.document(answer.meta),
     }
     return answers.json(document)
 

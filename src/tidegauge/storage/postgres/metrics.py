@@ -12,13 +12,13 @@ import psycopg
 
 from tidegauge.errors import InvalidArgument
 from tidegauge.model.query import Aggregation, MatchOperator, SeriesSelector, Tier, TimeRange
-from tidegauge.model.records import Epoch, Metric, Series, StepValue
+from tidegauge.model.records import Epoch, Metric, Series
+from tidegauge.model.tiers import Level, Reading, StepColumn
 from tidegauge.storage import sqlfiles
 from tidegauge.storage.postgres.database import Database
+from tidegauge.storage.postgres.planned import FLOATS_OID, TIMES_OID, Floats, Microseconds, tier_parameters, too_many_values
 from tidegauge.storage.postgres.reading import Row, rows, timestamp
 
-# Points this far before a range are read, for the values that its first increases start from.
-_LOOKBACK_NS = 15 * 60 * 1_000_000_000
 _REGULAR = (MatchOperator.REGEX, MatchOperator.NOT_REGEX)
 _LIKE_SPECIAL = re.compile(r"([\\%_])")
 
@@ -65,32 +65,19 @@ class PostgresMetricStore:
         return [_series(row) for row in found]
 
     async def steps(
-        self,
-        tenant_id: int,
-        series: Sequence[Series],
-        groups: Sequence[int],
-        time: TimeRange,
-        step_ns: int,
-        aggregation: Aggregation,
-        limit: int,
-    ) -> Sequence[StepValue]:
+        self, tenant_id: int, series: Sequence[Series], groups: Sequence[int], reading: Reading, aggregation: Aggregation, limit: int
+    ) -> Sequence[StepColumn]:
         """See ``MetricStore``."""
-        rising = aggregation in (Aggregation.INCREASE, Aggregation.RATE)
-        parameters = {
-            "series": [one.series_id for one in series],
-            "groups": list(groups),
-            "cumulative": [one.temporality != "delta" for one in series],
-            "monotonic": [one.is_monotonic is not False for one in series],
-            "start": timestamp(time.start_ns),
-            "end": timestamp(time.end_ns),
-            "scan_start": timestamp(time.start_ns - max(step_ns, _LOOKBACK_NS)),
-            "step": timedelta(microseconds=step_ns // 1000),
-            "aggregation": aggregation.value,
-            "divisor": step_ns / 1e9 if aggregation is Aggregation.RATE else 1.0,
-            "limit": limit,
-        }
-        found = await self._rows(self._sql[_steps_query(series[0].type, rising)], parameters)
-        return [StepValue(row["group_number"], row["time_us"] * 1000, row["value"]) for row in found if row["value"] is not None]
+        statement = self._sql[_steps_query(series[0].type, aggregation)]
+        parameters = _steps_parameters(series, groups, reading) | {"limit": limit + 1}
+        async with self._database.reading() as connection, connection.cursor(binary=True) as cursor:
+            cursor.adapters.register_loader(TIMES_OID, Microseconds)
+            cursor.adapters.register_loader(FLOATS_OID, Floats)
+            await cursor.execute(statement, parameters)
+            found = [_column(*row) for row in await cursor.fetchall()]
+        if sum(len(column.times) for column in found) > limit:
+            raise too_many_values(limit)
+        return found
 
     async def epochs(self, tenant_id: int, series: Sequence[Series], time: TimeRange, tier: Tier, limit: int) -> Sequence[Epoch]:
         """See ``MetricStore``."""
@@ -110,14 +97,35 @@ class PostgresMetricStore:
             return await rows(connection, statement, parameters)
 
 
-def _steps_query(type_: str, rising: bool) -> str:
-    match type_:
-        case "histogram" | "exponential_histogram":
-            return "histogram_steps"
-        case "summary":
-            return "summary_steps"
-        case _:
-            return "sum_changes" if rising else "number_steps"
+def _steps_query(type_: str, aggregation: Aggregation) -> str:
+    """A statement for each kind and aggregation: each would cost as much as all of them in one."""
+    if type_ in ("gauge", "sum"):
+        return f"number_{'increase' if aggregation is Aggregation.RATE else aggregation.value}"
+    counted = aggregation in (Aggregation.COUNT, Aggregation.RATE)
+    return f"{'summary' if type_ == 'summary' else 'histogram'}_{'increase' if counted else aggregation.value}"
+
+
+def _steps_parameters(series: Sequence[Series], groups: Sequence[int], reading: Reading) -> dict[str, object]:
+    time, edges = reading.steps.time, reading.steps.edges
+    is_fixed = isinstance(edges, range)
+    raw = reading.ranges(Level.RAW)
+    return {
+        "series": [one.series_id for one in series],
+        "groups": list(groups),
+        "cumulative": [one.temporality != "delta" for one in series],
+        "monotonic": [one.is_monotonic is not False for one in series],
+        "start": timestamp(time.start_ns),
+        "scan_start": timestamp(reading.scan_start_ns),
+        "step": timedelta(microseconds=edges.step // 1000) if isinstance(edges, range) else None,
+        "edges": None if is_fixed else [timestamp(edge) for edge in edges],
+        "raw_starts": [timestamp(one.start_ns) for one in raw],
+        "raw_ends": [timestamp(one.end_ns) for one in raw],
+        **tier_parameters(reading, (Level.RAW, Level.HOURLY, Level.DAILY)),
+    }
+
+
+def _column(group: int, times: tuple[int, ...], values: tuple[float, ...], untold: int = 0, below: float = 0.0) -> StepColumn:
+    return StepColumn(group, times, values, untold, below)
 
 
 def _metric(row: Row) -> Metric:
