@@ -352,7 +352,7 @@ cdef class _Piece:
         for place in range(KEYS):
             key = &self.keys[place]
             if key.types:
-                signature += _fmix(<uint64_t>key.crc | <uint64_t>key.types << 32 | <uint64_t>key.of_event << 40)
+                signature += _fmix(<uint64_t>(key.crc if key.crc else 1) | <uint64_t>key.types << 32 | <uint64_t>key.of_event << 40)
         keys = None
         if (self.application, signature) not in known:
             keys = []
