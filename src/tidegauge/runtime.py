@@ -48,6 +48,7 @@ from tidegauge.storage.postgres.lag import PostgresLag
 from tidegauge.storage.postgres.logs import PostgresLogStore
 from tidegauge.storage.postgres.maintenance import PostgresMaintenance
 from tidegauge.storage.postgres.metrics import PostgresMetricStore
+from tidegauge.storage.postgres.percentiles import PostgresPercentileStore
 from tidegauge.storage.postgres.rejections import PostgresRejectionStore
 from tidegauge.storage.postgres.sql_endpoint import PostgresSqlStore
 from tidegauge.storage.postgres.tiers import PostgresTierStore
@@ -188,6 +189,7 @@ async def assembled(
             tail=tail,
             sql=await _sql(settings, location, database, stack),
             tiers=PostgresTierStore(database),
+            percentiles=PostgresPercentileStore(database),
         )
         guarded = BearerAuth(otlp, _secret(settings.api.token), otlp_refusal)
         ways = LogWays(ingestor, settings.otlp.max_body_bytes, _secret(settings.api.token), readiness)

@@ -11,7 +11,7 @@ from tidegauge.api.auth import BearerAuth
 from tidegauge.api.cache_headers import CacheHeaders
 from tidegauge.api.context import Context
 from tidegauge.api.disconnect import CancelOnDisconnect
-from tidegauge.api.routers import applications, exposition, health, logs, metrics, rejections, sql, tail, traces
+from tidegauge.api.routers import applications, exposition, health, logs, metrics, percentiles, rejections, sql, tail, traces
 from tidegauge.api.services import ApiServices, Limits
 from tidegauge.api.throttle import Throttle
 from tidegauge.clients import client_naming
@@ -57,6 +57,8 @@ def create_app(services: ApiServices, settings: ApiSettings, limits: Limits | No
     problems.install(app)
     for router in (
         applications.router,
+        # Before the routes whose last part may be anything.
+        percentiles.router,
         metrics.router,
         traces.router,
         tail.router,

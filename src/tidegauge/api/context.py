@@ -11,7 +11,7 @@ from tidegauge.api.services import ApiServices
 from tidegauge.config import ApiSettings
 from tidegauge.errors import InvalidArgument
 
-_REPEATABLE = frozenset({"attribute", "group_by", "match"})
+_REPEATABLE = frozenset({"attribute", "group_by", "match", "q"})
 
 
 @dataclass(frozen=True, slots=True)

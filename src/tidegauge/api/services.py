@@ -6,11 +6,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tidegauge.health.circuits import CircuitStatus
+from tidegauge.model.query import TimeRange
 from tidegauge.model.tiers import Family, Level, TierState
 from tidegauge.query.sql import SqlEndpoint
 from tidegauge.query.tail import LogTail
 from tidegauge.storage.cache_interface import RateLimiter
 from tidegauge.storage.interface import ApplicationStore, LogStore, MetricStore, RejectionStore, TraceStore
+from tidegauge.storage.percentile_interface import DurationCounts, DurationFilter, HistogramEpoch, PercentileStore
 from tidegauge.storage.tier_interface import TierStore
 
 
@@ -29,6 +31,31 @@ class RawAlone:
 _RAW_ALONE = RawAlone()
 
 
+class NoPercentiles:
+    """A ``PercentileStore`` that holds nothing."""
+
+    async def durations(
+        self, tenant_id: int, wanted: DurationFilter, segments: Sequence[tuple[Level, TimeRange]], origin_ns: int, width_ns: int, limit: int
+    ) -> Sequence[DurationCounts]:
+        """See ``PercentileStore``."""
+        return ()
+
+    async def histograms(
+        self,
+        series: Sequence[int],
+        is_exponential: bool,
+        segments: Sequence[tuple[Level, TimeRange]],
+        origin_ns: int,
+        width_ns: int,
+        limit: int,
+    ) -> Sequence[HistogramEpoch]:
+        """See ``PercentileStore``."""
+        return ()
+
+
+_NO_PERCENTILES = NoPercentiles()
+
+
 @dataclass(frozen=True, slots=True)
 class ApiServices:
     """The stores, whether the program is ready, and the clock.
@@ -41,6 +68,7 @@ class ApiServices:
         tail: who follows logs live; None where nobody can.
         sql: runs analysts' SQL; None where it is turned off.
         tiers: what rollups there are, and how far they can be trusted.
+        percentiles: what percentiles are made of.
 
     """
 
@@ -56,6 +84,7 @@ class ApiServices:
     tail: LogTail | None = None
     sql: SqlEndpoint | None = None
     tiers: TierStore = _RAW_ALONE
+    percentiles: PercentileStore = _NO_PERCENTILES
 
 
 @dataclass(frozen=True, slots=True)

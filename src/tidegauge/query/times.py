@@ -112,6 +112,12 @@ def steps_of(time: TimeRange, step_ns: int, zone: ZoneInfo) -> Steps:
     return Steps(tuple(edges))
 
 
+def one_step(time: TimeRange) -> Steps:
+    """The whole range as one step, widened to whole microseconds, which is what is stored."""
+    start, end = time.start_ns // 1000 * 1000, -(-time.end_ns // 1000) * 1000
+    return Steps(range(start, end + 1, end - start))
+
+
 def _midnight(day: int, zone: ZoneInfo) -> int:
     """Where a local day begins: at the moment of a change where clocks skip midnight, at the first one where they show it twice."""
     local = date.fromordinal(_FIRST_DAY.toordinal() + day)
