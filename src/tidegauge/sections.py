@@ -86,6 +86,7 @@ class ApiSettings(Section):
     token: SecretStr | None = Field(None, description="bearer token for API and OTLP; needed on any address but loopback")
     insecure: bool = Field(False, description="serve a public address without a token")
     query_timeout: Timeout = Field(timedelta(seconds=10), description="a statement of an API request is ended after")
+    search_time: Timeout = Field(timedelta(seconds=3), description="a search for spans or traces answers with what it has found after")
     max_series: int = Field(1000, ge=1, description="most series in one answer")
     max_points: int = Field(11_000, ge=1, description="most points of a series in one answer")
     max_page: int = Field(1000, ge=1, le=10_000, description="most rows of a page")
@@ -116,6 +117,7 @@ class SqlSettings(Section):
         None, description="postgresql://… that the endpoint uses instead, of a role that may only read; may be a replica's"
     )
     timeout: Timeout = Field(timedelta(seconds=10), description="a statement is ended after")
+    embedded_timeout: Timeout = Field(timedelta(seconds=5), description="embedded: likewise; all others wait for it there")
     max_rows: int = Field(100_000, ge=1, le=10_000_000, description="most rows of an answer")
     max_bytes: Size = Field(ByteSize(32 << 20), ge=1 << 16, description="most bytes of an answer's values")
     max_cost: float = Field(10_000_000, gt=0, description="a statement whose plan costs more, as EXPLAIN says, is refused")

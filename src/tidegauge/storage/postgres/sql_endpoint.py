@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -22,10 +23,11 @@ from tidegauge.storage.sql_interface import RowSink
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where statements are run, and whether the role is what confines them there."""
+    """Where statements are run, whether the role is what confines them there, and how long one may take there."""
 
     dsn: str
     role_is_boundary: bool
+    seconds: float = math.inf
 
 
 class PostgresSqlStore:
@@ -60,6 +62,7 @@ class PostgresSqlStore:
         if place is None:
             # Not kept before it is known: the database may be away now.
             place = self._place = await self._found()
+        bounds = replace(bounds, seconds=min(bounds.seconds, place.seconds))
         try:
             async with asyncio.timeout(bounds.seconds):
                 await self._turns.acquire()
@@ -91,7 +94,7 @@ class PostgresSqlStore:
         if not abilities.role_is_boundary:
             if self._reader_dsn is None:
                 raise SqlNotReady("the embedded database's reader is not known here", hint="run `tidegauge up`, which knows it")
-            return _Place(self._signed(self._reader_dsn), role_is_boundary=False)
+            return _Place(self._signed(self._reader_dsn), False, self._settings.embedded_timeout.total_seconds())
         async with self._database.reading() as connection:
             # Wherever it is from: the address, PGPASSWORD, a password file.
             password = connection.info.password

@@ -22,9 +22,12 @@ def password(owner_password: str, role: str) -> str:
     return base64.urlsafe_b64encode(key).decode().rstrip("=")
 
 
-def verifier(secret: str) -> str:
-    """What PostgreSQL keeps of a password (``pg_authid.rolpassword``); always the same, so that migrating again changes nothing."""
-    salt = hmac.digest(secret.encode(), b"salt", "sha256")[:16]
+def verifier(secret: str, salt: bytes | None = None) -> str:
+    """What PostgreSQL keeps of a password (``pg_authid.rolpassword``).
+
+    Without a ``salt`` it follows from the password, which is random and used once: migrating again changes nothing.
+    """
+    salt = salt or hmac.digest(secret.encode(), b"salt", "sha256")[:16]
     salted = hashlib.pbkdf2_hmac("sha256", secret.encode(), salt, _ITERATIONS)
     stored_key = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
     server_key = hmac.digest(salted, b"Server Key", "sha256")
