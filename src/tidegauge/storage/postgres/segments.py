@@ -19,17 +19,21 @@ ROWS_PER_SEGMENT = 100
 def dense(requests: Iterable[tuple[IngestRequest, Interned]]) -> Collection[str]:
     """Tables of which these requests hold at least 100 rows a segment on average.
 
-    Segments are those of sql/schema: applications for spans and logs, series for metric points. The index of traces is never among
+    Segments are those of sql/schema: an application's spans of one kind, an application's logs, a series' points. The index of traces is never among
     them: it is one segment, and until it is recompacted each of its batches would have to be read to find a trace.
     """
     rows: dict[str, int] = defaultdict(int)
-    segments: dict[str, set[int]] = defaultdict(set)
+    segments: dict[str, set[int | tuple[int, int]]] = defaultdict(set)
     for request, ids in requests:
-        if isinstance(request.batch, MetricBatch):
-            table, count, found = "metrics", len(request.batch.numbers), set(ids.series)
+        batch = request.batch
+        found: Iterable[int | tuple[int, int]]
+        if isinstance(batch, MetricBatch):
+            table, count, found = "metrics", len(batch.numbers), ids.series
+        elif isinstance(batch, SpanBatch):
+            table, count = "traces", len(batch)
+            found = {(ids.resources[resource][1], kind) for resource, kind in zip(batch.resource, batch.kind, strict=True)}
         else:
-            table = "traces" if isinstance(request.batch, SpanBatch) else "logs"
-            count, found = len(request.batch), {application_id for _, application_id in ids.resources}
+            table, count, found = "logs", len(batch), {application_id for _, application_id in ids.resources}
         rows[table] += count
-        segments[table] |= found
+        segments[table].update(found)
     return {table for table, count in rows.items() if count and count >= ROWS_PER_SEGMENT * len(segments[table])}
