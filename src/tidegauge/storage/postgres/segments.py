@@ -19,8 +19,8 @@ ROWS_PER_SEGMENT = 100
 def dense(requests: Iterable[tuple[IngestRequest, Interned]]) -> Collection[str]:
     """Tables of which these requests hold at least 100 rows a segment on average.
 
-    Segments are those of sql/schema: an application's spans of one kind, an application's logs, a series' points. The index of traces is never among
-    them: it is one segment, and until it is recompacted each of its batches would have to be read to find a trace.
+    Segments are those of sql/schema: an application's spans of one kind, an application's logs, a series' points. The index of traces is
+    never among them: it is one segment, and until it is recompacted each of its batches would have to be read to find a trace.
     """
     rows: dict[str, int] = defaultdict(int)
     segments: dict[str, set[int | tuple[int, int]]] = defaultdict(set)
