@@ -1,1 +1,2 @@
--- search
+-- Search.
+ALTER TABLE tidegauge.trace_index DROP COLUMN written_by;

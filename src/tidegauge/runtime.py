@@ -178,7 +178,7 @@ async def assembled(
         tail = LogTail(caches.channel, settings.logs.tail_clients)
         services = ApiServices(
             applications=PostgresApplicationStore(database),
-            traces=PostgresTraceStore(database),
+            traces=PostgresTraceStore(database, search_time=settings.api.search_time),
             metrics=shared.metrics(PostgresMetricStore(database)),
             logs=shared.logs(logs),
             rejections=PostgresRejectionStore(database),

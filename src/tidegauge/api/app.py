@@ -11,7 +11,7 @@ from tidegauge.api.auth import BearerAuth
 from tidegauge.api.cache_headers import CacheHeaders
 from tidegauge.api.context import Context
 from tidegauge.api.disconnect import CancelOnDisconnect
-from tidegauge.api.routers import applications, exposition, health, logs, metrics, percentiles, rejections, sql, tail, traces
+from tidegauge.api.routers import applications, exposition, health, logs, metrics, operations, percentiles, rejections, sql, tail, traces
 from tidegauge.api.services import ApiServices, Limits
 from tidegauge.api.throttle import Throttle
 from tidegauge.clients import client_naming
@@ -60,6 +60,7 @@ def create_app(services: ApiServices, settings: ApiSettings, limits: Limits | No
         # Before the routes whose last part may be anything.
         percentiles.router,
         metrics.router,
+        operations.router,
         traces.router,
         tail.router,
         logs.router,

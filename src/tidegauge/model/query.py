@@ -7,6 +7,7 @@ from enum import Enum
 
 from tidegauge.errors import InvalidArgument
 from tidegauge.model.batch import Signal
+from tidegauge.model.search import AttributeCondition
 
 # Elasticsearch counts by milliseconds.
 _STEP_NS = 1_000_000
@@ -74,7 +75,11 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class SpanFilter:
-    """A span search, newest first. ``operation`` is the span's name; durations are inclusive."""
+    """A span search. ``operation`` is the span's name; durations are inclusive.
+
+    ``attributes`` are the span's own, equal or present; ``conditions`` all others. ``text`` is part of the span's name, its status'
+    message or the name, exception type or message of one of its events; upper and lower case are the same.
+    """
 
     time: TimeRange
     service: str | None = None
@@ -84,14 +89,18 @@ class SpanFilter:
     min_duration_ns: int | None = None
     max_duration_ns: int | None = None
     attributes: tuple[AttributeFilter, ...] = ()
+    conditions: tuple[AttributeCondition, ...] = ()
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TraceFilter:
-    """A search for traces that began in a time range, newest first. ``errors``: only traces with (or without) a failed span."""
+    """A search for traces that began in ``spans.time`` and have, in that time, a span that ``spans`` finds.
 
-    time: TimeRange
-    service: str | None = None
+    ``errors``: only traces with (or without) a failed span; durations are the whole trace's.
+    """
+
+    spans: SpanFilter
     errors: bool | None = None
     min_duration_ns: int | None = None
     max_duration_ns: int | None = None

@@ -59,8 +59,8 @@ def _matcher(text: str, parameter: str) -> Matcher:
     if match is None:
         raise InvalidArgument(f"{parameter}={text!r} is not a matcher", hint=f"expected {MATCH_FORM}", parameter=parameter)
     quoted, bare, operator, value = match.groups()
-    unquoted = _unquoted(value)
-    return Matcher(bare if quoted is None else _unescaped(quoted), MatchOperator(operator), value if unquoted is None else unquoted)
+    text_alone = unquoted(value)
+    return Matcher(bare if quoted is None else unescaped(quoted), MatchOperator(operator), value if text_alone is None else text_alone)
 
 
 def _attribute(text: str, parameter: str) -> AttributeFilter:
@@ -68,14 +68,14 @@ def _attribute(text: str, parameter: str) -> AttributeFilter:
     if match is None:
         raise InvalidArgument(f"{parameter}={text!r} is not a condition", hint=f"expected {ATTRIBUTE_FORM}", parameter=parameter)
     quoted, bare, equals, value = match.groups()
-    name = bare if quoted is None else _unescaped(quoted)
+    name = bare if quoted is None else unescaped(quoted)
     if equals is None:
         return AttributeFilter(name)
-    unquoted = _unquoted(value)
-    return AttributeFilter(name, (unquoted,) if unquoted is not None else _readings(value))
+    text_alone = unquoted(value)
+    return AttributeFilter(name, (text_alone,) if text_alone is not None else readings(value))
 
 
-def _readings(text: str) -> tuple[bool | int | float | str, ...]:
+def readings(text: str) -> tuple[bool | int | float | str, ...]:
     """What an unquoted value may mean."""
     if text in ("true", "false"):
         return (text == "true", text)
@@ -86,11 +86,12 @@ def _readings(text: str) -> tuple[bool | int | float | str, ...]:
     return (text,)
 
 
-def _unquoted(value: str) -> str | None:
+def unquoted(value: str) -> str | None:
     """The text of a quoted value; None if it is not quoted."""
     match = re.fullmatch(_QUOTED, value, re.DOTALL)
-    return None if match is None else _unescaped(match[1])
+    return None if match is None else unescaped(match[1])
 
 
-def _unescaped(text: str) -> str:
+def unescaped(text: str) -> str:
+    """What stands between quotes."""
     return _ESCAPE.sub(lambda match: {"n": "\n", "t": "\t", "r": "\r"}.get(match[1], match[1]), text)

@@ -23,6 +23,8 @@ class Listing(Enum):
     TRACES = 2
     LOGS = 3
     REJECTIONS = 4
+    SLOWEST_SPANS = 5
+    SLOWEST_TRACES = 6
 
 
 @dataclass(frozen=True, slots=True)

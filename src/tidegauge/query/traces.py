@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from tidegauge.errors import AnswerTooLarge, InvalidArgument, NotFound
-from tidegauge.model.query import Cursor, SpanFilter, TraceFilter
+from tidegauge.model.query import Cursor, SpanFilter, TimeRange, TraceFilter
 from tidegauge.model.records import Span, SpanSummary, TraceSummary
+from tidegauge.model.search import SearchOrder
 from tidegauge.query.paging import Listing, encode_cursor
 from tidegauge.query.restoring import Restorer
 from tidegauge.query.trace_tree import Node, build
-from tidegauge.storage.interface import TraceStore
+from tidegauge.storage.interface import Page, TraceStore
 
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
 _SPAN_ID = re.compile(r"[0-9a-f]{16}")
@@ -37,10 +38,16 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Found(Generic[T]):
-    """A page and the cursor of the next, None at the end."""
+    """A page and the cursor of the next, None at the end.
+
+    Not ``complete`` where the search's time was up before the page was full: the next page goes on where it stopped, at ``reached_ns``
+    where the order is that of time.
+    """
 
     rows: tuple[T, ...]
     next_cursor: str | None
+    complete: bool = True
+    reached_ns: int | None = None
 
 
 async def read_trace(store: TraceStore, tenant_id: int, trace_id: str, max_spans: int, *, whole: bool) -> Trace:
@@ -66,16 +73,34 @@ async def read_trace(store: TraceStore, tenant_id: int, trace_id: str, max_spans
     return Trace(wanted, spans, tuple(build(spans)), stored.span_count if stored.truncated else len(spans), stored.truncated)
 
 
-async def find_spans(store: TraceStore, tenant_id: int, wanted: SpanFilter, limit: int, after: Cursor | None) -> Found[SpanSummary]:
-    """A page of spans, newest first."""
-    page = await store.find_spans(tenant_id, wanted, limit, after)
-    return Found(tuple(page.rows), encode_cursor(Listing.SPANS, wanted.time, page.next) if page.next else None)
+async def find_spans(
+    store: TraceStore, tenant_id: int, wanted: SpanFilter, limit: int, after: Cursor | None, order: SearchOrder = SearchOrder.NEWEST
+) -> Found[SpanSummary]:
+    """A page of spans, newest or slowest first."""
+    page = await store.find_spans(tenant_id, wanted, limit, after, order)
+    return _found(page, LISTINGS[order, False], wanted.time)
 
 
-async def find_traces(store: TraceStore, tenant_id: int, wanted: TraceFilter, limit: int, after: Cursor | None) -> Found[TraceSummary]:
-    """A page of traces, newest first."""
-    page = await store.find_traces(tenant_id, wanted, limit, after)
-    return Found(tuple(page.rows), encode_cursor(Listing.TRACES, wanted.time, page.next) if page.next else None)
+async def find_traces(
+    store: TraceStore, tenant_id: int, wanted: TraceFilter, limit: int, after: Cursor | None, order: SearchOrder = SearchOrder.NEWEST
+) -> Found[TraceSummary]:
+    """A page of traces, newest first or by their slowest span that matches."""
+    page = await store.find_traces(tenant_id, wanted, limit, after, order)
+    return _found(page, LISTINGS[order, True], wanted.spans.time)
+
+
+LISTINGS = {
+    (SearchOrder.NEWEST, False): Listing.SPANS,
+    (SearchOrder.SLOWEST, False): Listing.SLOWEST_SPANS,
+    (SearchOrder.NEWEST, True): Listing.TRACES,
+    (SearchOrder.SLOWEST, True): Listing.SLOWEST_TRACES,
+}
+"""By order and whether traces are listed: each has cursors of its own."""
+
+
+def _found(page: Page[T], listing: Listing, time: TimeRange) -> Found[T]:
+    cursor = encode_cursor(listing, time, page.next) if page.next else None
+    return Found(tuple(page.rows), cursor, page.complete, page.reached_ns)
 
 
 def parse_trace_id(text: str, parameter: str = "trace_id") -> str:

@@ -105,11 +105,13 @@ class IngestStore(Protocol):
 class Page(Generic[Row]):
     """Rows and where the next page begins, None at the end.
 
-    ``reached_ns`` is where a search stopped whose time was up before the page was full: what is there to the other side was not looked at.
+    A search whose time was up before the page was full is not ``complete``: what is behind the cursor was not looked at, where the order is
+    that of time what is before ``reached_ns``.
     """
 
     rows: Sequence[Row]
     next: Cursor | None
+    complete: bool = True
     reached_ns: int | None = None
 
 

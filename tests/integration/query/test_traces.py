@@ -253,8 +253,11 @@ async def test_traces_are_listed_by_their_index(client: Client, name: str, trace
 
     failed = await client.get(SPANS, view="traces", service=f"{name}-2", start=str(base_ns), status="error")
     assert [one["trace_id"] for one in failed["traces"]] == [trace_id]
-    problem = await client.refused(SPANS, view="traces", operation="GET")
-    assert problem["errors"][0]["parameter"] == "operation"
+    both = {"view": "traces", "service": name, "start": str(base_ns)}
+    assert [one["trace_id"] for one in (await client.get(SPANS, operation="work", kind="server", **both))["traces"]] == [trace_id, other]
+    assert (await client.get(SPANS, operation="GET", **both))["traces"] == []
+    problem = await client.refused(SPANS, errors="true")
+    assert problem["errors"][0]["parameter"] == "errors"
 
 
 @pytest.mark.parametrize("parameters", [{"servce": "x"}, {"limit": "51"}, {"kind": "sideways"}, {"start": "soon"}, {"cursor": "zzz"}])

@@ -32,6 +32,7 @@ from tidegauge.model.records import (
     LogContext,
     LogCount,
     Metric,
+    Operation,
     RejectionCount,
     Series,
     SpanSummary,
@@ -44,6 +45,7 @@ from tidegauge.model.records import (
     TopValue,
     TraceSummary,
 )
+from tidegauge.model.search import SearchOrder
 from tidegauge.model.tiers import Reading, StepColumn
 from tidegauge.storage.interface import Page
 
@@ -110,11 +112,21 @@ class Stores:
     async def alerts(self, tenant_id: int, status: str | None, severity: str | None, limit: int) -> Sequence[Alert]:
         return self._answer((status, severity), [])
 
-    async def find_spans(self, tenant_id: int, wanted: SpanFilter, limit: int, after: Cursor | None) -> Page[SpanSummary]:
+    async def find_spans(
+        self, tenant_id: int, wanted: SpanFilter, limit: int, after: Cursor | None, order: SearchOrder = SearchOrder.NEWEST
+    ) -> Page[SpanSummary]:
         return self._answer((wanted, limit, after), self.spans)
 
-    async def find_traces(self, tenant_id: int, wanted: TraceFilter, limit: int, after: Cursor | None) -> Page[TraceSummary]:
+    async def find_traces(
+        self, tenant_id: int, wanted: TraceFilter, limit: int, after: Cursor | None, order: SearchOrder = SearchOrder.NEWEST
+    ) -> Page[TraceSummary]:
         return self._answer((wanted, limit, after), Page((), None))
+
+    async def services(self, tenant_id: int, limit: int) -> Sequence[str]:
+        return self._answer(limit, ["cart", "checkout"][:limit])
+
+    async def operations(self, tenant_id: int, service: str | None, limit: int) -> Sequence[Operation]:
+        return self._answer((service, limit), [Operation("cart", "GET /cart", NOW_NS)])
 
     async def trace(self, tenant_id: int, trace_id: str, limit: int) -> StoredTrace | None:
         return self._answer(trace_id, self.traces.get(trace_id))

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import Response
 from pydantic import Field
 
-from tidegauge.api import answers, formats, otlp_document, schemas, trace_document
+from tidegauge.api import answers, formats, otlp_document, schemas, search_schemas, trace_document
 from tidegauge.api.context import Context, InContext
 from tidegauge.api.formats import AttributesForm, Json
 from tidegauge.api.parameters import DURATIONS, PageParameters, Parameters
 from tidegauge.errors import InvalidArgument
-from tidegauge.model.query import SpanFilter, TraceFilter
+from tidegauge.model.query import SpanFilter, TimeRange, TraceFilter
 from tidegauge.model.records import SpanSummary, TraceSummary
+from tidegauge.model.search import SearchOrder
 from tidegauge.query import traces
-from tidegauge.query.matchers import ATTRIBUTE_FORM, parse_attributes
-from tidegauge.query.paging import Listing, page_size
+from tidegauge.query.paging import Place, page_size
+from tidegauge.query.search_conditions import CONDITION_FORM, parse_conditions, parse_text
 from tidegauge.query.times import parse_duration
+from tidegauge.query.traces import Found
 
 router = APIRouter(prefix="/api/v1/traces", tags=["traces"])
+T = TypeVar("T")
 
-_SPANS_ALONE = ("operation", "kind", "attribute")
+_TRACES_ALONE = ("errors", "min_trace_duration", "max_trace_duration")
 
 
 class View(Enum):
@@ -52,44 +55,67 @@ class TraceParameters(Parameters):
 class SearchParameters(PageParameters):
     """Parameters of a search."""
 
-    view: View = Field(View.SPANS, description="list single spans, or traces (with no filter by operation, kind or attribute)")
+    view: View = Field(View.SPANS, description="list single spans, or traces that have a span that matches all filters")
+    order: SearchOrder = Field(SearchOrder.NEWEST, description="`newest` or `slowest` first (traces: by their slowest span that matches)")
     service: str | None = Field(None, description="service.name", examples=["cart"])
     operation: str | None = Field(None, description="the span's name", examples=["GET /cart"])
     kind: str | None = Field(None, description="internal, server, client, producer or consumer", examples=["server"])
-    status: str | None = Field(None, description="unset, ok or error; of traces `error` finds those with a failed span", examples=["error"])
-    min_duration: str | None = Field(None, description=f"{DURATIONS}; inclusive", examples=["250ms"])
-    max_duration: str | None = Field(None, description=f"{DURATIONS}; inclusive", examples=["1.5s"])
+    status: str | None = Field(None, description="unset, ok or error", examples=["error"])
+    min_duration: str | None = Field(None, description=f"of the span: {DURATIONS}; inclusive", examples=["250ms"])
+    max_duration: str | None = Field(None, description=f"of the span: {DURATIONS}; inclusive", examples=["1.5s"])
     attribute: list[str] = Field(
-        default_factory=list, description=f"may be repeated, then all must hold: {ATTRIBUTE_FORM}", examples=[["http.route=/cart"]]
+        default_factory=list, description=f"may be repeated, then all must hold: {CONDITION_FORM}", examples=[["http.route=/cart"]]
     )
+    text: str | None = Field(
+        None,
+        description="part of the span's name, its status' message, or an event's name, exception.type or exception.message; in any case",
+        examples=["timeout"],
+    )
+    errors: bool | None = Field(None, description="view=traces: only traces with (or without) a failed span")
+    min_trace_duration: str | None = Field(None, description=f"view=traces: of the whole trace: {DURATIONS}; inclusive")
+    max_trace_duration: str | None = Field(None, description=f"view=traces: of the whole trace: {DURATIONS}; inclusive")
+
+    def spans(self, time: TimeRange) -> SpanFilter:
+        """What a span has to be."""
+        attributes, conditions = parse_conditions(self.attribute)
+        return SpanFilter(
+            time=time,
+            service=self.service,
+            operation=self.operation,
+            kind=None if self.kind is None else traces.parse_kind(self.kind),
+            status_code=None if self.status is None else traces.parse_status(self.status),
+            min_duration_ns=_duration(self.min_duration, "min_duration"),
+            max_duration_ns=_duration(self.max_duration, "max_duration"),
+            attributes=attributes,
+            conditions=conditions,
+            text=parse_text(self.text),
+        )
 
 
 @router.get(
     "",
     response_class=Response,
-    responses={200: {"model": schemas.Spans | schemas.Traces, "description": "A page, newest first."}, **answers.problems()},
+    responses={
+        200: {"model": search_schemas.SpanPage | search_schemas.TracePage, "description": "A page, newest or slowest first."},
+        **answers.problems(),
+    },
 )
 async def find_spans(context: InContext, query: Annotated[SearchParameters, Query()]) -> Response:
-    """Search spans, or traces, newest first.
+    """Search spans, or traces, newest or slowest first.
 
-    Pages follow each other by `cursor`: no row is repeated or skipped, however many rows arrive in between.
+    Pages follow each other by `cursor`: no row is repeated or skipped, however many rows arrive in between. A search that takes longer than
+    `TIDEGAUGE_API_SEARCH_TIME` answers with what it has found; `next_cursor` goes on from there, and `meta.complete` is false.
     """
     limit = page_size(query.limit, context.settings.max_page)
+    place = query.place(traces.LISTINGS[query.order, query.view is View.TRACES], context.services.now_ns())
     if query.view is View.TRACES:
-        return await _find_traces(context, query, limit)
-    place = query.place(Listing.SPANS, context.services.now_ns())
-    wanted = SpanFilter(
-        time=place.time,
-        service=query.service,
-        operation=query.operation,
-        kind=None if query.kind is None else traces.parse_kind(query.kind),
-        status_code=None if query.status is None else traces.parse_status(query.status),
-        min_duration_ns=_duration(query.min_duration, "min_duration"),
-        max_duration_ns=_duration(query.max_duration, "max_duration"),
-        attributes=parse_attributes(query.attribute),
-    )
-    found = await traces.find_spans(context.services.traces, context.tenant_id, wanted, limit, place.after)
-    return answers.json({"spans": [_span(row) for row in found.rows], "next_cursor": found.next_cursor})
+        return await _find_traces(context, query, limit, place)
+    for name in _TRACES_ALONE:
+        if getattr(query, name) is not None:
+            raise InvalidArgument(f"{name} is a filter of traces", hint="leave it out, or ask for view=traces", parameter=name)
+    wanted = query.spans(place.time)
+    found = await traces.find_spans(context.services.traces, context.tenant_id, wanted, limit, place.after, query.order)
+    return answers.json({"spans": [_span(row) for row in found.rows], "next_cursor": found.next_cursor, "meta": _meta(found)})
 
 
 @router.get(
@@ -114,21 +140,19 @@ async def get_trace(
     return Response(document, media_type="application/json")
 
 
-async def _find_traces(context: Context, query: SearchParameters, limit: int) -> Response:
-    for name in _SPANS_ALONE:
-        if getattr(query, name):
-            raise InvalidArgument(f"{name} is a filter of spans", hint="leave it out, or ask for view=spans", parameter=name)
-    status = None if query.status is None else traces.parse_status(query.status)
-    place = query.place(Listing.TRACES, context.services.now_ns())
+async def _find_traces(context: Context, query: SearchParameters, limit: int, place: Place) -> Response:
     wanted = TraceFilter(
-        time=place.time,
-        service=query.service,
-        errors=None if status is None else formats.status_code(status) == "ERROR",
-        min_duration_ns=_duration(query.min_duration, "min_duration"),
-        max_duration_ns=_duration(query.max_duration, "max_duration"),
+        spans=query.spans(place.time),
+        errors=query.errors,
+        min_duration_ns=_duration(query.min_trace_duration, "min_trace_duration"),
+        max_duration_ns=_duration(query.max_trace_duration, "max_trace_duration"),
     )
-    found = await traces.find_traces(context.services.traces, context.tenant_id, wanted, limit, place.after)
-    return answers.json({"traces": [_trace(row) for row in found.rows], "next_cursor": found.next_cursor})
+    found = await traces.find_traces(context.services.traces, context.tenant_id, wanted, limit, place.after, query.order)
+    return answers.json({"traces": [_trace(row) for row in found.rows], "next_cursor": found.next_cursor, "meta": _meta(found)})
+
+
+def _meta(found: Found[T]) -> Json:
+    return {"complete": found.complete, "searched_to": None if found.reached_ns is None else formats.time(found.reached_ns)}
 
 
 def _duration(text: str | None, parameter: str) -> int | None:

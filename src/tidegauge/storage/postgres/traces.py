@@ -2,91 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+import struct
+from collections.abc import Sequence
+from datetime import timedelta
 from uuid import UUID
 
 from tidegauge.errors import InvalidArgument
 from tidegauge.model.query import Cursor, SpanFilter, TraceFilter
-from tidegauge.model.records import SpanSummary, StoredResource, StoredScope, StoredSpan, StoredTrace, TraceSummary
+from tidegauge.model.records import Operation, SpanSummary, StoredResource, StoredScope, StoredSpan, StoredTrace, TraceSummary
+from tidegauge.model.search import SearchOrder
 from tidegauge.storage import sqlfiles
-from tidegauge.storage.interface import Page
+from tidegauge.storage.interface import AttributeIndex, Page
 from tidegauge.storage.postgres.database import Database
 from tidegauge.storage.postgres.reading import (
     LAST_TIMESTAMP,
     Row,
-    attribute_conditions,
     resources,
     rows,
     scopes,
     span_hex,
-    span_number,
-    timestamp,
     trace_hex,
 )
+from tidegauge.storage.postgres.span_search import SpanKey, SpanSearch, Wanted, key_of
+from tidegauge.storage.postgres.trace_search import TraceSearch
 
-_TRACE_BYTES, _SPAN_BYTES = 16, 8
-_FIRST_WINDOW = timedelta(minutes=15)
+_NEWEST = struct.Struct(">16sq")
+_SLOWEST = struct.Struct(">q16sq")
+_BUDGET = timedelta(seconds=3)
 
 
 class PostgresTraceStore:
     """``TraceStore`` on ``tidegauge.traces`` and ``tidegauge.trace_index``."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, index: AttributeIndex | None = None, search_time: timedelta = _BUDGET) -> None:
+        """``index`` knows where attributes are; a search answers with what it has found after ``search_time``."""
         self._database = database
         self._sql = sqlfiles.queries("traces")
         self._dictionaries = sqlfiles.queries("applications")
+        self._spans = SpanSearch(database, index, search_time)
+        self._traces = TraceSearch(database, self._spans)
 
-    async def find_spans(self, tenant_id: int, wanted: SpanFilter, limit: int, after: Cursor | None) -> Page[SpanSummary]:
-        """See ``TraceStore``. A cursor's tie is trace id and span id."""
-        _check_cursor(after, _TRACE_BYTES + _SPAN_BYTES)
-        parameters: dict[str, object] = {
-            "tenant_id": tenant_id,
-            "service": wanted.service,
-            "start": timestamp(wanted.time.start_ns),
-            # A cursor bounds the time as well, so that newer chunks are not looked at.
-            "end": timestamp(wanted.time.end_ns if after is None else min(wanted.time.end_ns, after.time_ns + 1000), up=True),
-            "operation": wanted.operation,
-            "kind": wanted.kind,
-            "status_code": wanted.status_code,
-            "min_duration_ns": wanted.min_duration_ns,
-            "max_duration_ns": wanted.max_duration_ns,
-            "before": None if after is None else timestamp(after.time_ns),
-            "before_ns": None if after is None else after.time_ns % 1000,
-            "before_trace_id": None if after is None else UUID(bytes=after.tie[:_TRACE_BYTES]),
-            "before_span_id": None if after is None else span_number(after.tie[_TRACE_BYTES:].hex()),
-            "limit": limit + 1,
-        }
-        async with self._database.reading() as connection:
-            found = await rows(connection, self._sql["find_spans"], parameters | attribute_conditions(wanted.attributes))
-        page = [_summary(row) for row in found[:limit]]
-        last = page[-1] if len(found) > limit else None
-        # A span that was sent again stands beside itself.
-        unique = [one for one, before in zip(page, [None, *page], strict=False) if one != before]
-        return Page(unique, None if last is None else Cursor(last.start_time_unix_nano, bytes.fromhex(last.trace_id + last.span_id)))
-
-    async def find_traces(self, tenant_id: int, wanted: TraceFilter, limit: int, after: Cursor | None) -> Page[TraceSummary]:
-        """See ``TraceStore``. A cursor's tie is the trace id."""
-        _check_cursor(after, _TRACE_BYTES)
-        end = timestamp(wanted.time.end_ns if after is None else min(wanted.time.end_ns, after.time_ns + 1000), up=True)
-        parameters: dict[str, object] = {
-            "tenant_id": tenant_id,
-            "service": wanted.service,
-            "errors": wanted.errors,
-            "min_duration_us": None if wanted.min_duration_ns is None else wanted.min_duration_ns // 1000,
-            "max_duration_us": None if wanted.max_duration_ns is None else wanted.max_duration_ns // 1000,
-            "before": None if after is None else timestamp(after.time_ns),
-            "before_trace_id": None if after is None else UUID(bytes=after.tie),
-        }
-        found: list[Row] = []
-        async with self._database.reading() as connection:
-            for window in _windows(timestamp(wanted.time.start_ns), end):
-                found += await rows(connection, self._sql["find_traces"], parameters | window | {"limit": limit + 1 - len(found)})
+    async def find_spans(
+        self, tenant_id: int, wanted: SpanFilter, limit: int, after: Cursor | None, order: SearchOrder = SearchOrder.NEWEST
+    ) -> Page[SpanSummary]:
+        """See ``TraceStore``. A cursor's tie is trace id and span id, before them the duration where that is the order."""
+        place = None if after is None else _key(after, order)
+        prepared = await self._spans.prepared(tenant_id, wanted)
+        deadline = self._spans.deadline()
+        if order is SearchOrder.SLOWEST:
+            batch = await self._spans.slowest(prepared, limit + 1, place, deadline)
+            found, reached, at_end = list(batch.rows), batch.reached, batch.reached.duration_ns == -(1 << 63)
+        else:
+            found, reached = [], SpanKey(prepared.end_us)
+            async for batch in self._spans.newest(prepared, limit + 1, place, deadline):
+                found += batch.rows
+                reached = batch.reached
                 if len(found) > limit:
                     break
-        page = [_trace_summary(row) for row in found[:limit]]
-        last = page[-1] if len(found) > limit else None
-        return Page(page, None if last is None else Cursor(last.start_time_unix_nano, bytes.fromhex(last.trace_id)))
+            at_end = reached.start_us <= prepared.start_us
+        page = _unique([_summary(row, prepared) for row in found[:limit]])
+        if len(found) > limit:
+            return Page(page, _cursor(key_of(found[limit - 1]), order))
+        if at_end:
+            return Page(page, None)
+        reached_ns = reached.start_us * 1000 if order is SearchOrder.NEWEST else None
+        return Page(page, _cursor(reached, order), complete=False, reached_ns=reached_ns)
+
+    async def find_traces(
+        self, tenant_id: int, wanted: TraceFilter, limit: int, after: Cursor | None, order: SearchOrder = SearchOrder.NEWEST
+    ) -> Page[TraceSummary]:
+        """See ``TraceStore``."""
+        find = self._traces.slowest if order is SearchOrder.SLOWEST else self._traces.newest
+        return await find(tenant_id, wanted, limit, after)
+
+    async def operations(self, tenant_id: int, service: str | None, limit: int) -> Sequence[Operation]:
+        """See ``TraceStore``."""
+        async with self._database.reading() as connection:
+            found = await rows(connection, self._sql["operations"], {"tenant_id": tenant_id, "service": service, "limit": limit})
+        return [Operation(row["service"], row["name"], row["last_seen_us"] * 1000) for row in found]
+
+    async def services(self, tenant_id: int, limit: int) -> Sequence[str]:
+        """See ``TraceStore``."""
+        async with self._database.reading() as connection:
+            return [row["name"] for row in await rows(connection, self._sql["services"], {"tenant_id": tenant_id, "limit": limit})]
 
     async def trace(self, tenant_id: int, trace_id: str, limit: int) -> StoredTrace | None:
         """See ``TraceStore``."""
@@ -95,7 +93,12 @@ class PostgresTraceStore:
             (bounds,) = await rows(connection, self._sql["trace_bounds"], wanted)
             if bounds["start_time"] is None:
                 return None
-            window = {"start": bounds["start_time"], "end": bounds["end_time"], "limit": limit + 1}
+            window = {
+                "application_ids": bounds["application_ids"],
+                "start": bounds["start_time"],
+                "end": bounds["end_time"],
+                "limit": limit + 1,
+            }
             found = await rows(connection, self._sql["trace_spans"], wanted | window)
             if len(found) < min(bounds["span_count"], limit + 1):
                 # A span that ends before it starts, or never, may start behind every end that the index knows.
@@ -105,21 +108,26 @@ class PostgresTraceStore:
         return StoredTrace(_spans(found[:limit], by_resource, by_scope), bounds["span_count"], truncated=len(found) > limit)
 
 
-def _windows(start: datetime, end: datetime) -> Iterator[dict[str, object]]:
-    """The range in pieces, newest first, each four times as long as the one before.
+def _key(after: Cursor, order: SearchOrder) -> SpanKey:
+    try:
+        if order is SearchOrder.SLOWEST:
+            duration_ns, trace_id, span_id = _SLOWEST.unpack(after.tie)
+        else:
+            duration_ns, (trace_id, span_id) = 0, _NEWEST.unpack(after.tie)
+    except struct.error as error:
+        raise InvalidArgument("cursor is not one of this search", parameter="cursor") from error
+    return SpanKey(after.time_ns // 1000, after.time_ns % 1000, UUID(bytes=trace_id), span_id, duration_ns)
 
-    The index's rows of a piece are all merged before the newest are known: a page is mostly found in a short piece.
-    """
-    length = _FIRST_WINDOW
-    while end > start:
-        begin = max(start, end - min(length, end - start))
-        yield {"start": begin, "end": end}
-        end, length = begin, length * 4
+
+def _cursor(key: SpanKey, order: SearchOrder) -> Cursor:
+    ids = _NEWEST.pack(key.trace_id.bytes, key.span_id)
+    tie = key.duration_ns.to_bytes(8, "big", signed=True) + ids if order is SearchOrder.SLOWEST else ids
+    return Cursor(key.start_us * 1000 + key.start_ns, tie)
 
 
-def _check_cursor(after: Cursor | None, tie_bytes: int) -> None:
-    if after is not None and len(after.tie) != tie_bytes:
-        raise InvalidArgument("cursor is not one of this search", parameter="cursor")
+def _unique(page: Sequence[SpanSummary]) -> list[SpanSummary]:
+    """A span that was sent again stands beside itself."""
+    return [one for one, before in zip(page, [None, *page], strict=False) if one != before]
 
 
 def _spans(found: Sequence[Row], by_resource: dict[int, StoredResource], by_scope: dict[int, StoredScope]) -> tuple[StoredSpan, ...]:
@@ -156,32 +164,17 @@ def _span(row: Row, resource: StoredResource, scope: StoredScope) -> StoredSpan:
     )
 
 
-def _summary(row: Row) -> SpanSummary:
+def _summary(row: Row, prepared: Wanted) -> SpanSummary:
     return SpanSummary(
         trace_id=trace_hex(row["trace_id"]),
         span_id=span_hex(row["span_id"]),
         parent_span_id=span_hex(row["parent_span_id"]),
         application_id=row["application_id"],
-        service=row["service"],
+        service=prepared.services[row["application_id"]],
         name=row["name"],
         kind=row["kind"],
         status_code=row["status_code"],
         status_message=row["status_message"],
         start_time_unix_nano=row["start_time_us"] * 1000 + row["start_time_ns"],
         duration_ns=row["duration_ns"],
-    )
-
-
-def _trace_summary(row: Row) -> TraceSummary:
-    return TraceSummary(
-        trace_id=trace_hex(row["trace_id"]),
-        start_time_unix_nano=row["start_time_us"] * 1000,
-        end_time_unix_nano=row["end_time_us"] * 1000,
-        span_count=row["span_count"],
-        error_count=row["error_count"],
-        services=tuple(row["services"]),
-        root_span_id=span_hex(row["root_span_id"]),
-        root_service=row["root_service"] or "",
-        root_name=row["root_name"] or "",
-        root_duration_ns=row["root_duration_ns"],
     )

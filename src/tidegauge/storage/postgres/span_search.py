@@ -1,0 +1,336 @@
+"""Searches for spans: in windows of time or of the slowest hours, each a statement that reads little, until a page is full."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import UUID
+
+import psycopg
+
+from tidegauge.errors import InvalidArgument, StatementTimeout
+from tidegauge.model.query import AttributeFilter, SpanFilter, TimeRange
+from tidegauge.model.search import Comparison, Where
+from tidegauge.storage import sqlfiles
+from tidegauge.storage.interface import AttributeIndex
+from tidegauge.storage.postgres import attribute_paths as paths
+from tidegauge.storage.postgres import search_pruning
+from tidegauge.storage.postgres.database import Database
+from tidegauge.storage.postgres.reading import Row, attribute_conditions, rows, timestamp
+from tidegauge.storage.postgres.search_windows import HOUR_US, MINUTE_US, Piece, Sweep, Window, apart, hours
+
+# Short enough to read whatever is asked for, long enough to fill most pages.
+_FIRST_US, _FIRST_COSTLY_US = 15 * MINUTE_US, MINUTE_US
+_WINDOWS_BEFORE_PRUNING = 2
+_ATTEMPTS = 3
+_HEAVY_HOUR = 50_000
+_MOST_PIECES = 1024
+_MOST_OF_TRACES = 100_000
+LAST_SPAN = (1 << 63) - 1
+
+
+_NO_ID = UUID(int=0)
+_LEAST = -(1 << 63)
+
+
+@dataclass(frozen=True, slots=True)
+class SpanKey:
+    """A place in the order of spans: a span's own, or one between spans. Microseconds, and nanoseconds beyond."""
+
+    start_us: int
+    start_ns: int = 0
+    trace_id: UUID = _NO_ID
+    span_id: int = _LEAST
+    duration_ns: int = 0
+
+    @property
+    def newest(self) -> tuple[int, int, UUID, int]:
+        """What goes before what, newest first: the greater."""
+        return self.start_us, self.start_ns, self.trace_id, self.span_id
+
+    @property
+    def slowest(self) -> tuple[int, int, int, UUID, int]:
+        """Likewise, slowest first."""
+        return self.duration_ns, *self.newest
+
+    def parameters(self) -> dict[str, object]:
+        """For the statements' ``before``."""
+        return {
+            "before": timestamp(self.start_us * 1000),
+            "before_ns": self.start_ns,
+            "before_trace_id": self.trace_id,
+            "before_span_id": self.span_id,
+            "before_duration_ns": self.duration_ns,
+        }
+
+
+_FIRST = SpanKey(0, duration_ns=LAST_SPAN)
+_NOWHERE: dict[str, object] = dict.fromkeys(SpanKey(0).parameters())
+
+
+def key_of(row: Row) -> SpanKey:
+    """A found span's."""
+    return SpanKey(row["start_time_us"], row["start_time_ns"], row["trace_id"], row["span_id"], row["duration_ns"])
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A search as statements have it; ``services`` is application → name."""
+
+    tenant_id: int
+    start_us: int
+    end_us: int
+    services: Mapping[int, str]
+    parameters: Mapping[str, object]
+    pairs: Sequence[AttributeFilter]
+    costly: bool
+
+
+@dataclass(slots=True)
+class Deadline:
+    """When a search's time is up. ``extended`` where it has to get somewhere first."""
+
+    seconds: float
+    began: float = field(default_factory=time.monotonic)
+
+    def over(self) -> bool:
+        """Whether it is."""
+        return time.monotonic() - self.began > self.seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a part of the search found, in its order. Nothing that is not in this or an earlier batch comes before ``reached``."""
+
+    rows: Sequence[Row]
+    reached: SpanKey
+
+
+class SpanSearch:
+    """Runs the statements."""
+
+    def __init__(self, database: Database, index: AttributeIndex | None, budget: timedelta) -> None:
+        self._database = database
+        self._index = index
+        self._budget = budget.total_seconds()
+        self._sql = sqlfiles.queries("traces")
+
+    def deadline(self) -> Deadline:
+        """Of a search that begins now."""
+        return Deadline(self._budget)
+
+    async def prepared(self, tenant_id: int, wanted: SpanFilter) -> Wanted:
+        """What of the search dictionaries answer: applications, resources and scopes.
+
+        Raises:
+            InvalidArgument: a regular expression is malformed.
+
+        """
+        parameters: dict[str, object] = {
+            "tenant_id": tenant_id,
+            "service": wanted.service,
+            "operation": wanted.operation,
+            "kind": wanted.kind,
+            "status_code": wanted.status_code,
+            "min_duration_ns": wanted.min_duration_ns,
+            "max_duration_ns": wanted.max_duration_ns,
+            "span_path": paths.object_path(paths.of(wanted.conditions, Where.SPAN)),
+            "event_path": paths.event_path(paths.of(wanted.conditions, Where.EVENT)),
+            "text": wanted.text,
+            "text_path": None if wanted.text is None else paths.text_path(wanted.text),
+            "resource_ids": None,
+            "scope_ids": None,
+        } | attribute_conditions(wanted.attributes)
+        async with self._database.reading() as connection:
+            found = await rows(connection, self._sql["search_applications"], parameters)
+            services = {row["application_id"]: row["name"] for row in found}
+            if (path := paths.object_path(paths.of(wanted.conditions, Where.RESOURCE))) is not None:
+                asked = {"tenant_id": tenant_id, "application_ids": list(services), "path": path}
+                matching = await self._matching(connection, "search_resources", asked)
+                parameters["resource_ids"] = [row["resource_id"] for row in matching]
+                services = {row["application_id"]: services[row["application_id"]] for row in matching}
+            if (path := paths.object_path(paths.of(wanted.conditions, Where.SCOPE))) is not None:
+                matching = await self._matching(connection, "search_scopes", {"tenant_id": tenant_id, "path": path})
+                parameters["scope_ids"] = [row["scope_id"] for row in matching]
+                services = services if matching else {}
+        start_us, end_us = -(-wanted.time.start_ns // 1000), -(-wanted.time.end_ns // 1000)
+        costly = bool(wanted.attributes or wanted.conditions or wanted.text)
+        return Wanted(tenant_id, start_us, end_us, services, parameters, _pairs(wanted), costly)
+
+    async def _matching(self, connection: psycopg.AsyncConnection, name: str, parameters: Mapping[str, object]) -> list[Row]:
+        with _patterns():
+            return await rows(connection, self._sql[name], parameters)
+
+    async def newest(
+        self, wanted: Wanted, limit: int, after: SpanKey | None, deadline: Deadline, at_least_us: int | None = None
+    ) -> AsyncIterator[Batch]:
+        """Batches newest first, of at most ``limit`` spans; the last one reaches the start of the range, unless time is up.
+
+        Time is not up before the search came below ``at_least_us``.
+        """
+        end_us = wanted.end_us if after is None else min(wanted.end_us, after.start_us + 1)
+        sweep = Sweep(wanted.start_us, end_us, list(wanted.services), _FIRST_COSTLY_US if wanted.costly else _FIRST_US)
+        passed = attempts = 0
+        pruned = False
+        while wanted.services:
+            if passed == _WINDOWS_BEFORE_PRUNING and not pruned and sweep.at_us - sweep.start_us > HOUR_US:
+                sweep.narrow(await self.pieces(wanted, sweep.at_us))
+                pruned = True
+            if (window := sweep.window()) is None:
+                break
+            began = time.monotonic()
+            try:
+                found = await self._read("find_spans", wanted, window, limit, after)
+            except StatementTimeout:
+                attempts += 1
+                if passed:
+                    return
+                if attempts > _ATTEMPTS or not sweep.shrink():
+                    raise
+                continue
+            whole = len(found) < limit
+            after = after if whole else key_of(found[-1])
+            sweep.passed(window.start_us if whole else found[-1]["start_time_us"] + 1, time.monotonic() - began, whole)
+            passed += 1
+            yield Batch(found, SpanKey(window.start_us) if whole else key_of(found[-1]))
+            if deadline.over() and (at_least_us is None or sweep.at_us < at_least_us):
+                return
+        yield Batch((), SpanKey(wanted.start_us))
+
+    async def pieces(self, wanted: Wanted, end_us: int, most: int | None = None) -> list[Piece]:
+        """Where in the range before ``end_us`` there may be spans that match; by their attributes if these are in ``most`` places."""
+        if self._index is not None and wanted.pairs:
+            time_range = TimeRange(wanted.start_us * 1000, end_us * 1000)
+            found = await self._index.attribute_candidates(wanted.tenant_id, time_range, list(wanted.services), wanted.pairs)
+            if found is not None and (most is None or len(found) <= most):
+                pieces = [
+                    Piece(one, max(part.start_ns // 1000, wanted.start_us), min(-(-part.end_ns // 1000), end_us)) for one, part in found
+                ]
+                return apart(piece for piece in pieces if piece.start_us < piece.end_us)
+        async with self._database.reading() as connection:
+            return await search_pruning.candidates(connection, wanted.parameters, list(wanted.services), wanted.start_us, end_us)
+
+    async def slowest(self, wanted: Wanted, limit: int, after: SpanKey | None, deadline: Deadline) -> Batch:
+        """The slowest spans behind a place, at most ``limit``; all there are down to where the batch reaches.
+
+        An hour's or minute's slowest span is known, so that those are read first which may hold what comes next, and no more once
+        the page is better than all that is left could be (the threshold algorithm of Fagin, Lotem and Naor, 2001, section 4).
+        """
+        last = SpanKey(wanted.start_us, duration_ns=-(1 << 63))
+        left = await self._promising(wanted, after)
+        found: list[Row] = []
+        count = limit
+        while left:
+            first, left = left[:count], left[count:]
+            if heavy := [one for one in first if one.count > _HEAVY_HOUR and one.end_us - one.start_us > MINUTE_US]:
+                light = [one for one in first if one not in heavy]
+                left = sorted([*left, *light, *await self._by_minute(wanted, heavy)], key=_Bounds(after), reverse=True)
+                continue
+            floor = found[-1]["duration_ns"] if len(found) == limit else None
+            try:
+                more = await self._read("slowest_spans", wanted, _window(first), limit, after, floor)
+            except StatementTimeout:
+                if count == 1:
+                    raise
+                left, count = first + left, max(1, count // 16)
+                continue
+            found = sorted([*found, *more], key=_slowness, reverse=True)[:limit]
+            bound = _Bounds(after).key(left[0]) if left else last
+            sure = [row for row in found if _slowness(row) >= bound.slowest]
+            if len(sure) == limit:
+                return Batch(sure, key_of(sure[-1]))
+            # Time is not up before the search got anywhere.
+            if left and deadline.over() and bound.slowest < (_FIRST if after is None else after).slowest:
+                return Batch(sure, bound)
+            count = min(count * 2, _MOST_PIECES)
+        return Batch(found, last)
+
+    async def of_traces(self, wanted: Wanted, trace_ids: Sequence[UUID], pieces: Sequence[Piece], floor_ns: int) -> list[Row]:
+        """Spans of these traces that match and are no faster, slowest first; ``pieces`` are where the traces lie."""
+        if not pieces:
+            return []
+        return await self._read("slowest_spans", wanted, _window(pieces), _MOST_OF_TRACES, None, floor_ns, trace_ids)
+
+    async def _promising(self, wanted: Wanted, after: SpanKey | None) -> list[Piece]:
+        """Where there may be spans that match, what may hold the slowest first; what is unknown comes before all."""
+        if not wanted.services or wanted.start_us >= wanted.end_us:
+            return []
+        pieces = await self.pieces(wanted, wanted.end_us, _MOST_PIECES)
+        return sorted(hours(pieces), key=_Bounds(after), reverse=True)
+
+    async def _by_minute(self, wanted: Wanted, hours: Sequence[Piece]) -> list[Piece]:
+        known = sorted({(one.start_us, one.end_us) for one in hours})
+        wanted_hours = {(one.application_id, one.start_us // HOUR_US) for one in hours}
+        async with self._database.reading() as connection:
+            found = await search_pruning.minutes(connection, wanted.parameters, sorted({one.application_id for one in hours}), known)
+        return [one for one in found if (one.application_id, one.start_us // HOUR_US) in wanted_hours]
+
+    async def _read(
+        self,
+        name: str,
+        wanted: Wanted,
+        window: Window,
+        limit: int,
+        after: SpanKey | None,
+        floor_ns: int | None = None,
+        trace_ids: Sequence[UUID] | None = None,
+    ) -> list[Row]:
+        parameters = {
+            **wanted.parameters,
+            **(_NOWHERE if after is None else after.parameters()),
+            "application_ids": [one.application_id for one in window.pieces],
+            "starts": [timestamp(one.start_us * 1000) for one in window.pieces],
+            "ends": [timestamp(one.end_us * 1000) for one in window.pieces],
+            "start": timestamp(window.start_us * 1000),
+            "end": timestamp(window.end_us * 1000),
+            "limit": limit,
+            "floor_ns": floor_ns,
+            "trace_ids": None if trace_ids is None else list(trace_ids),
+        }
+        async with self._database.reading() as connection:
+            with _patterns():
+                return await rows(connection, self._sql[name], parameters)
+
+
+@contextmanager
+def _patterns() -> Iterator[None]:
+    """What PostgreSQL cannot read of a regular expression is the client's fault."""
+    try:
+        yield
+    except psycopg.errors.InvalidRegularExpression as error:
+        said = str(error).splitlines()[0]
+        raise InvalidArgument("a regular expression cannot be read", hint=said, parameter="attribute") from error
+
+
+def _pairs(wanted: SpanFilter) -> tuple[AttributeFilter, ...]:
+    """What a span that matches has for certain: keys and values."""
+    own = [one for one in wanted.conditions if one.where is Where.SPAN and one.comparison is not Comparison.ABSENT]
+    return wanted.attributes + tuple([AttributeFilter(one.name, one.values if one.comparison is Comparison.EQUAL else ()) for one in own])
+
+
+class _Bounds:
+    """What comes before anything in a piece and behind a place, slowest first."""
+
+    def __init__(self, after: SpanKey | None) -> None:
+        self._most = LAST_SPAN if after is None else after.duration_ns
+
+    def key(self, piece: Piece) -> SpanKey:
+        """The bound."""
+        slowest = LAST_SPAN if piece.slowest_ns is None else piece.slowest_ns
+        return SpanKey(piece.end_us, duration_ns=min(slowest, self._most))
+
+    def __call__(self, piece: Piece) -> tuple[int, int]:
+        """The bound, to be sorted by."""
+        bound = self.key(piece)
+        return bound.duration_ns, bound.start_us
+
+
+def _slowness(row: Row) -> tuple[int, int, int, UUID, int]:
+    return key_of(row).slowest
+
+
+def _window(pieces: Sequence[Piece]) -> Window:
+    return Window(min(one.start_us for one in pieces), max(one.end_us for one in pieces), pieces)

@@ -1,0 +1,314 @@
+"""Searches for traces: by the index of traces where nothing is asked of single spans, else by the spans that match.
+
+Newest first, a trace's place is when it began, as far as was known when the first page was read: a row of the index that was written
+later tells its transaction, and the cursor the snapshot (docs/adr/0022). So a trace whose earlier spans arrive between two pages keeps its
+place. Its spans may be found long before its place is reached: it waits, and a page that ends meanwhile says from where on those behind it
+are found again.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from tidegauge.errors import InvalidArgument, StatementTimeout
+from tidegauge.model.query import Cursor, SpanFilter, TraceFilter
+from tidegauge.model.records import TraceSummary
+from tidegauge.storage import sqlfiles
+from tidegauge.storage.interface import Page
+from tidegauge.storage.postgres import search_pruning
+from tidegauge.storage.postgres.database import Database
+from tidegauge.storage.postgres.reading import Row, rows, span_hex, timestamp, trace_hex
+from tidegauge.storage.postgres.search_windows import HOUR_US, MINUTE_US, Piece, Sweep
+from tidegauge.storage.postgres.span_search import Deadline, SpanKey, SpanSearch, Wanted, key_of
+
+# Of a trace that began before the range or goes on behind it, this much is looked at.
+_AROUND_US = HOUR_US
+_ROWS_PER_TRACE = 4
+_LATER = struct.Struct(">16sq")
+_SLOWEST = struct.Struct(">q16sq")
+_NO_ID = UUID(int=0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a page begins: behind a trace, with spans from ``scan_from_us`` down, as of a snapshot."""
+
+    key_us: int
+    trace_id: UUID
+    scan_from_us: int
+    snapshot: str
+
+    def cursor(self) -> Cursor:
+        return Cursor(self.key_us * 1000, _LATER.pack(self.trace_id.bytes, self.scan_from_us) + self.snapshot.encode())
+
+
+@dataclass(slots=True)
+class _Seen:
+    """A trace of which a span was found: what the index knows of it, and the earliest of its spans so far."""
+
+    row: Row
+    match_us: int
+
+    @property
+    def key(self) -> tuple[int, UUID]:
+        return self.row["key_us"], self.row["trace_id"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sighting:
+    """Traces by the time of a span of theirs, newest first; all down to ``reached_us``."""
+
+    found: Sequence[tuple[UUID, int]]
+    reached_us: int
+
+
+@dataclass(slots=True)
+class _Listing:
+    """Traces that were seen, those that are due, and what has waited."""
+
+    wanted: TraceFilter
+    start_us: int
+    after: _Place | None
+    seen: dict[UUID, _Seen] = field(default_factory=dict)
+
+    def due(self, reached_us: int) -> list[_Seen]:
+        """What is listed when all down to there has been searched, in order."""
+        found = [one for one in self.seen.values() if one.key[0] >= max(reached_us, self.start_us) and self._listed(one)]
+        return sorted(found, key=lambda one: one.key, reverse=True)
+
+    def scan_from(self, key: tuple[int, UUID]) -> int:
+        """From where down the spans are found of all that comes behind a place."""
+        return max([key[0] + 1, *[one.match_us + 1 for one in self.seen.values() if one.key < key]])
+
+    def _listed(self, one: _Seen) -> bool:
+        return (self.after is None or one.key < (self.after.key_us, self.after.trace_id)) and is_wanted(one.row, self.wanted)
+
+
+def is_wanted(row: Row, wanted: TraceFilter) -> bool:
+    """Whether a trace as a whole is what is asked for; it began in the range."""
+    duration_ns = (row["end_time_us"] - row["start_time_us"]) * 1000
+    return (
+        (wanted.errors is None or (row["error_count"] > 0) is wanted.errors)
+        and (wanted.min_duration_ns is None or duration_ns >= wanted.min_duration_ns)
+        and (wanted.max_duration_ns is None or duration_ns <= wanted.max_duration_ns)
+    )
+
+
+class TraceSearch:
+    """Runs the statements."""
+
+    def __init__(self, database: Database, spans: SpanSearch) -> None:
+        self._database = database
+        self._spans = spans
+        self._sql = sqlfiles.queries("traces")
+
+    async def newest(self, tenant_id: int, wanted: TraceFilter, limit: int, after: Cursor | None) -> Page[TraceSummary]:
+        """A page by when traces began. A cursor's tie is :class:`_Place`'s."""
+        place = None if after is None else _place(after)
+        deadline = self._spans.deadline()
+        prepared = await self._spans.prepared(tenant_id, wanted.spans)
+        snapshot = await self._snapshot() if place is None else place.snapshot
+        listing = _Listing(wanted, prepared.start_us, place)
+        sightings = self._sightings(prepared, wanted, limit, place, deadline)
+        reached_us = prepared.end_us
+        async for one in sightings:
+            reached_us = one.reached_us
+            await self._see(prepared, listing, one.found, snapshot)
+            due = listing.due(reached_us)
+            if len(due) > limit:
+                key = due[limit - 1].key
+                following = _Place(*key, listing.scan_from(key), snapshot)
+                return Page([trace_summary(seen.row) for seen in due[:limit]], following.cursor())
+        found = [trace_summary(seen.row) for seen in listing.due(reached_us)]
+        if reached_us <= prepared.start_us:
+            return Page(found, None)
+        if place is not None and reached_us >= place.key_us:
+            raise StatementTimeout("a part of the search ran into its time limit", hint="ask for a shorter time range")
+        key = (reached_us, _NO_ID)
+        return Page(found, _Place(*key, listing.scan_from(key), snapshot).cursor(), complete=False, reached_ns=reached_us * 1000)
+
+    async def slowest(self, tenant_id: int, wanted: TraceFilter, limit: int, after: Cursor | None) -> Page[TraceSummary]:
+        """A page by the slowest span that matches. A cursor's tie is that span's duration and ids."""
+        place = None if after is None else _slow_place(after)
+        deadline = self._spans.deadline()
+        prepared = await self._spans.prepared(tenant_id, wanted.spans)
+        snapshot = await self._snapshot()
+        found: dict[UUID, tuple[Row, SpanKey]] = {}
+        passed: set[UUID] = set()
+        while True:
+            batch = await self._spans.slowest(prepared, (limit + 1) * _ROWS_PER_TRACE, place, deadline)
+            new = {row["trace_id"]: key_of(row) for row in reversed(batch.rows) if row["trace_id"] not in passed}
+            summaries = await self._summaries(prepared, list(new), snapshot)
+            for trace_id in await self._listed_before(prepared, new, summaries, place):
+                new.pop(trace_id)
+            passed.update([row["trace_id"] for row in batch.rows])
+            for trace_id, key in sorted(new.items(), key=lambda one: one[1].slowest, reverse=True):
+                row = summaries.get(trace_id)
+                if row is not None and row["start_time_us"] >= prepared.start_us and is_wanted(row, wanted):
+                    found[trace_id] = (row, key)
+            page = [trace_summary(row) for row, _ in found.values()]
+            if len(found) > limit:
+                return Page(page[:limit], _slow_cursor(list(found.values())[limit - 1][1]))
+            if batch.reached.duration_ns == -(1 << 63):
+                return Page(page, None)
+            if deadline.over():
+                return Page(page, _slow_cursor(batch.reached), complete=False)
+            place = batch.reached
+
+    async def _listed_before(
+        self, prepared: Wanted, new: dict[UUID, SpanKey], summaries: dict[UUID, Row], place: SpanKey | None
+    ) -> list[UUID]:
+        """Which traces have a slower span that matches: they were listed by it."""
+        if place is None or not new:
+            return []
+        pieces = [
+            Piece(application_id, max(row["start_time_us"], prepared.start_us), min(row["end_time_us"] + 1, prepared.end_us))
+            for trace_id in new
+            if (row := summaries.get(trace_id)) is not None
+            for application_id in _applications(row)
+            if application_id in prepared.services
+        ]
+        pieces = [one for one in pieces if one.start_us < one.end_us]
+        slower = await self._spans.of_traces(prepared, list(new), pieces, min(key.duration_ns for key in new.values()))
+        return list({row["trace_id"] for row in slower if key_of(row).slowest > new[row["trace_id"]].slowest})
+
+    async def _snapshot(self) -> str:
+        async with self._database.reading() as connection:
+            (row,) = await rows(connection, self._sql["snapshot"], {})
+        return str(row["snapshot"])
+
+    async def _see(self, prepared: Wanted, listing: _Listing, found: Iterable[tuple[UUID, int]], snapshot: str) -> None:
+        earliest: dict[UUID, int] = {}
+        for trace_id, match_us in found:
+            earliest[trace_id] = min(match_us, earliest.get(trace_id, match_us))
+        for trace_id, row in (await self._summaries(prepared, [one for one in earliest if one not in listing.seen], snapshot)).items():
+            listing.seen[trace_id] = _Seen(row, earliest[trace_id])
+        for trace_id, match_us in earliest.items():
+            if trace_id in listing.seen:
+                listing.seen[trace_id].match_us = min(match_us, listing.seen[trace_id].match_us)
+
+    async def _summaries(self, prepared: Wanted, trace_ids: Sequence[UUID], snapshot: str) -> dict[UUID, Row]:
+        if not trace_ids:
+            return {}
+        parameters = {
+            "tenant_id": prepared.tenant_id,
+            "trace_ids": list(trace_ids),
+            "start": timestamp((prepared.start_us - _AROUND_US) * 1000),
+            "end": timestamp((prepared.end_us + _AROUND_US) * 1000),
+            "snapshot": snapshot,
+        }
+        async with self._database.reading() as connection:
+            found = await rows(connection, self._sql["trace_summaries"], parameters)
+        return {row["trace_id"]: row for row in found}
+
+    async def _sightings(
+        self, prepared: Wanted, wanted: TraceFilter, limit: int, place: _Place | None, deadline: Deadline
+    ) -> AsyncIterator[_Sighting]:
+        rows_at_once = (limit + 1) * _ROWS_PER_TRACE
+        if _asks_of_spans(wanted.spans):
+            after = None if place is None else SpanKey(place.scan_from_us)
+            at_least_us = None if place is None else place.key_us
+            async for batch in self._spans.newest(prepared, rows_at_once, after, deadline, at_least_us):
+                found = [(row["trace_id"], row["start_time_us"]) for row in batch.rows]
+                # Of a batch that is full there may be more at its last microsecond.
+                yield _Sighting(found, batch.reached.start_us + (len(batch.rows) >= rows_at_once))
+        else:
+            async for one in self._indexed(prepared, wanted, rows_at_once, place, deadline):
+                yield one
+
+    async def _indexed(
+        self, prepared: Wanted, wanted: TraceFilter, limit: int, place: _Place | None, deadline: Deadline
+    ) -> AsyncIterator[_Sighting]:
+        """By the index of traces: newest first, with growing windows, which leave out hours that have no spans."""
+        end_us = prepared.end_us if place is None else min(prepared.end_us, place.scan_from_us)
+        sweep = Sweep(prepared.start_us, end_us, [0], 15 * MINUTE_US)
+        passed = 0
+        while prepared.services and (window := sweep.window()) is not None:
+            parameters = {
+                "tenant_id": prepared.tenant_id,
+                "start": timestamp(window.start_us * 1000),
+                "end": timestamp(window.end_us * 1000),
+                "errors": wanted.errors,
+                "limit": limit,
+            }
+            began = time.monotonic()
+            try:
+                async with self._database.reading() as connection:
+                    found = await rows(connection, self._sql["indexed_traces"], parameters)
+            except StatementTimeout:
+                if passed or not sweep.shrink():
+                    raise
+                continue
+            whole = len(found) < limit
+            reached_us = window.start_us if whole else found[-1]["start_time_us"] + 1
+            if reached_us >= window.end_us:
+                # One microsecond has more than was read of it.
+                limit *= 2
+                continue
+            sweep.passed(reached_us, time.monotonic() - began, whole)
+            passed += 1
+            yield _Sighting([(row["trace_id"], row["start_time_us"]) for row in found], reached_us)
+            if deadline.over() and (place is None or reached_us < place.key_us):
+                return
+            if passed == 2 and sweep.at_us - sweep.start_us > HOUR_US:
+                await self._narrow(sweep, prepared)
+        yield _Sighting((), prepared.start_us)
+
+    async def _narrow(self, sweep: Sweep, prepared: Wanted) -> None:
+        async with self._database.reading() as connection:
+            left = await search_pruning.candidates(connection, prepared.parameters, list(prepared.services), sweep.start_us, sweep.at_us)
+        stretches = {(one.start_us, one.end_us) for one in left}
+        sweep.narrow([Piece(0, *one) for one in stretches])
+
+
+def _asks_of_spans(wanted: SpanFilter) -> bool:
+    """Whether the index of traces is not enough. What it knows of services does not tell when their spans were."""
+    return wanted != SpanFilter(wanted.time)
+
+
+def _applications(row: Row) -> set[int]:
+    return {int(one) for one in row["all_application_ids"].split(",") if one}
+
+
+def _place(after: Cursor) -> _Place:
+    try:
+        trace_id, scan_from_us = _LATER.unpack_from(after.tie)
+        snapshot = after.tie[_LATER.size :].decode("ascii")
+        low, high, running = snapshot.split(":")
+        if not all(one.isdigit() for one in (low, high, *filter(None, running.split(",")))):
+            raise ValueError(snapshot)
+    except (ValueError, struct.error) as error:
+        raise InvalidArgument("cursor is not one of this search", parameter="cursor") from error
+    return _Place(after.time_ns // 1000, UUID(bytes=trace_id), scan_from_us, snapshot)
+
+
+def _slow_cursor(key: SpanKey) -> Cursor:
+    return Cursor(key.start_us * 1000 + key.start_ns, _SLOWEST.pack(key.duration_ns, key.trace_id.bytes, key.span_id))
+
+
+def _slow_place(after: Cursor) -> SpanKey:
+    try:
+        duration_ns, trace_id, span_id = _SLOWEST.unpack(after.tie)
+    except struct.error as error:
+        raise InvalidArgument("cursor is not one of this search", parameter="cursor") from error
+    return SpanKey(after.time_ns // 1000, after.time_ns % 1000, UUID(bytes=trace_id), span_id, duration_ns)
+
+
+def trace_summary(row: Row) -> TraceSummary:
+    """From a row of ``trace_summaries``."""
+    return TraceSummary(
+        trace_id=trace_hex(row["trace_id"]),
+        start_time_unix_nano=row["start_time_us"] * 1000,
+        end_time_unix_nano=row["end_time_us"] * 1000,
+        span_count=row["span_count"],
+        error_count=row["error_count"],
+        services=tuple(row["services"]),
+        root_span_id=span_hex(row["root_span_id"]),
+        root_service=row["root_service"] or "",
+        root_name=row["root_name"] or "",
+        root_duration_ns=row["root_duration_ns"],
+    )
