@@ -40,8 +40,10 @@ from tidegauge.receiver.ways import refusal as way_refusal
 from tidegauge.shared_stores import SharedStores
 from tidegauge.storage.interface import LogStore
 from tidegauge.storage.postgres import validate
+from tidegauge.storage.postgres.analysis import PostgresAnalysisStore
 from tidegauge.storage.postgres.applications import PostgresApplicationStore
 from tidegauge.storage.postgres.attribute_index import PostgresAttributeIndex
+from tidegauge.storage.postgres.attribute_reading import PostgresAttributeCatalogue
 from tidegauge.storage.postgres.database import Database
 from tidegauge.storage.postgres.ingest import PostgresIngestStore
 from tidegauge.storage.postgres.lag import PostgresLag
@@ -182,6 +184,7 @@ async def assembled(
             metrics=shared.metrics(PostgresMetricStore(database)),
             logs=shared.logs(logs),
             rejections=PostgresRejectionStore(database),
+            attributes=PostgresAttributeCatalogue(database),
             readiness=readiness,
             now_ns=now_ns,
             circuits=lambda: [circuit.status() for circuit in circuits.values()],
@@ -189,6 +192,7 @@ async def assembled(
             tail=tail,
             sql=await _sql(settings, location, database, stack),
             tiers=PostgresTierStore(database),
+            analysis=PostgresAnalysisStore(database),
             percentiles=PostgresPercentileStore(database),
         )
         guarded = BearerAuth(otlp, _secret(settings.api.token), otlp_refusal)

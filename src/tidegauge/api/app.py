@@ -11,7 +11,20 @@ from tidegauge.api.auth import BearerAuth
 from tidegauge.api.cache_headers import CacheHeaders
 from tidegauge.api.context import Context
 from tidegauge.api.disconnect import CancelOnDisconnect
-from tidegauge.api.routers import applications, exposition, health, logs, metrics, operations, percentiles, rejections, sql, tail, traces
+from tidegauge.api.routers import (
+    analysis,
+    applications,
+    exposition,
+    health,
+    logs,
+    metrics,
+    operations,
+    percentiles,
+    rejections,
+    sql,
+    tail,
+    traces,
+)
 from tidegauge.api.services import ApiServices, Limits
 from tidegauge.api.throttle import Throttle
 from tidegauge.clients import client_naming
@@ -25,6 +38,8 @@ _DESCRIPTION = (
 )
 _TAGS = [
     {"name": "traces", "description": "Search spans and traces; read a trace as a tree."},
+    {"name": "services", "description": "Who calls whom; rate, errors and duration; what changed."},
+    {"name": "attributes", "description": "Which attributes there are, and their values: suggestions for searches."},
     {"name": "metrics", "description": "List metrics; read values by step and rollups."},
     {"name": "logs", "description": "Search, count, follow and delete log records."},
     {"name": "rejections", "description": "What was refused or changed on arrival, and why."},
@@ -57,10 +72,13 @@ def create_app(services: ApiServices, settings: ApiSettings, limits: Limits | No
     problems.install(app)
     for router in (
         applications.router,
+        attributes.router,
         # Before the routes whose last part may be anything.
         percentiles.router,
         metrics.router,
         operations.router,
+        # Before traces: `examples` is no trace's id.
+        analysis.router,
         traces.router,
         tail.router,
         logs.router,

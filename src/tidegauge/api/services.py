@@ -10,6 +10,8 @@ from tidegauge.model.query import TimeRange
 from tidegauge.model.tiers import Family, Level, TierState
 from tidegauge.query.sql import SqlEndpoint
 from tidegauge.query.tail import LogTail
+from tidegauge.storage.analysis_interface import AnalysisStore, NothingToAnalyse
+from tidegauge.storage.attribute_interface import AttributeCatalogueStore, NoAttributes
 from tidegauge.storage.cache_interface import RateLimiter
 from tidegauge.storage.interface import ApplicationStore, LogStore, MetricStore, RejectionStore, TraceStore
 from tidegauge.storage.percentile_interface import DurationCounts, DurationFilter, HistogramEpoch, PercentileStore
@@ -29,6 +31,7 @@ class RawAlone:
 
 
 _RAW_ALONE = RawAlone()
+_NO_ANALYSIS = NothingToAnalyse()
 
 
 class NoPercentiles:
@@ -56,6 +59,9 @@ class NoPercentiles:
 _NO_PERCENTILES = NoPercentiles()
 
 
+_NO_ATTRIBUTES = NoAttributes()
+
+
 @dataclass(frozen=True, slots=True)
 class ApiServices:
     """The stores, whether the program is ready, and the clock.
@@ -66,8 +72,10 @@ class ApiServices:
         circuits: circuit breakers of this process as they are.
         exposition: the program's metrics about itself, as text.
         tail: who follows logs live; None where nobody can.
+        attributes: what attributes there are.
         sql: runs analysts' SQL; None where it is turned off.
         tiers: what rollups there are, and how far they can be trusted.
+        analysis: what traces are analysed from.
         percentiles: what percentiles are made of.
 
     """
@@ -82,8 +90,10 @@ class ApiServices:
     circuits: Callable[[], Sequence[CircuitStatus]] = tuple
     exposition: Callable[[], Awaitable[bytes]] = _nothing
     tail: LogTail | None = None
+    attributes: AttributeCatalogueStore = _NO_ATTRIBUTES
     sql: SqlEndpoint | None = None
     tiers: TierStore = _RAW_ALONE
+    analysis: AnalysisStore = _NO_ANALYSIS
     percentiles: PercentileStore = _NO_PERCENTILES
 
 

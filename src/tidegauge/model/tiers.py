@@ -43,6 +43,8 @@ class Family(Enum):
     SERVICE_PERCENTILES = "service_percentiles"
     SERVICE_TOTALS = "service_totals"
     EXPONENTIALS = "metric_exponentials"
+    SERVICE_EDGES = "service_edges"
+    TRACE_EXAMPLES = "trace_examples"
 
 
 @dataclass(frozen=True, slots=True)
