@@ -98,9 +98,9 @@ SELECT * FROM unnest(
 
 -- name: backfill_window
 -- The newest hour in which there are spans of before the index: its start, NULL where there are none, and `complete_from`, its end, NULL
--- where nothing is to be done. Whoever has the row does it.
+-- where nothing is to be done. Not at once: a process of the version before may go on to write for some minutes.
 SELECT
-    nullif(s.complete_from, '-infinity') AS complete_from,
+    CASE WHEN s.made_at < now() - INTERVAL '15 minutes' THEN nullif(s.complete_from, '-infinity') END AS complete_from,
     (
         SELECT date_bin(INTERVAL '1 hour', max(n.start_time), TIMESTAMPTZ '2000-01-01 00:00:00+00')
         FROM tidegauge.applications a
@@ -122,3 +122,135 @@ ORDER BY application_id, start_time;
 
 -- name: set_complete_from
 UPDATE tidegauge.attribute_index_state SET complete_from = coalesce(%(complete_from)s::timestamptz, '-infinity');
+
+-- name: sample_values
+-- How many values the keys of an application have in its newest spans and resources; of the application that was looked at longest ago, an
+-- hour at least. Returns it, or no row.
+WITH due AS (
+    SELECT k.application_id
+    FROM tidegauge.attribute_keys k
+    GROUP BY k.application_id
+    HAVING min(k.sampled_at) < now() - INTERVAL '1 hour' AND max(k.last_seen) > max(k.sampled_at) - INTERVAL '1 hour'
+    ORDER BY min(k.sampled_at), k.application_id
+    LIMIT 1
+), spans AS MATERIALIZED (
+    SELECT t.attributes
+    FROM tidegauge.traces t
+    WHERE t.application_id = (SELECT application_id FROM due)
+    ORDER BY t.start_time DESC
+    LIMIT %(sample)s
+), resources AS MATERIALIZED (
+    SELECT r.attributes
+    FROM tidegauge.resources r
+    WHERE r.application_id = (SELECT application_id FROM due)
+    ORDER BY r.last_seen DESC
+    LIMIT %(sample)s
+), counted AS (
+    SELECT 'span' AS location, e.key, count(DISTINCT e.value) AS found, count(*) AS sampled
+    FROM spans CROSS JOIN LATERAL jsonb_each(spans.attributes) AS e (key, value)
+    GROUP BY e.key
+    UNION ALL
+    SELECT 'resource', e.key, count(DISTINCT e.value), count(*)
+    FROM resources CROSS JOIN LATERAL jsonb_each(resources.attributes) AS e (key, value)
+    GROUP BY e.key
+)
+UPDATE tidegauge.attribute_keys k
+SET
+    sampled_at = now(),
+    value_count = coalesce((SELECT c.found FROM counted c WHERE c.location = k.location AND c.key = k.key), k.value_count),
+    value_sample = coalesce((SELECT c.sampled FROM counted c WHERE c.location = k.location AND c.key = k.key), k.value_sample)
+FROM due
+WHERE k.application_id = due.application_id
+RETURNING k.application_id;
+
+-- name: forget_attribute_keys
+-- Of what was not sent for as long as spans are kept.
+DELETE FROM tidegauge.attribute_keys k
+WHERE k.last_seen < now() - (SELECT l.retention FROM tidegauge.lifecycle l WHERE l.relation = 'traces') - INTERVAL '1 hour';
+
+-- name: attribute_keys
+-- Keys that begin with `prefix`, by key and by where they stand. `values` is the most that one application's sample had.
+SELECT
+    k.key, k.location, bit_or(k.types) AS types, count(*) AS applications,
+    (extract(epoch FROM min(k.first_seen)) * 1000000)::bigint AS first_seen_us,
+    (extract(epoch FROM max(k.last_seen)) * 1000000)::bigint AS last_seen_us,
+    max(k.value_count) AS values, max(k.value_sample) AS sampled
+FROM tidegauge.attribute_keys k
+WHERE k.tenant_id = %(tenant_id)s AND starts_with(k.key, %(prefix)s)
+    AND (%(location)s::text IS NULL OR k.location = %(location)s)
+    AND (%(service)s::text IS NULL OR k.application_id IN (
+        SELECT a.application_id FROM tidegauge.applications a WHERE a.tenant_id = %(tenant_id)s AND a.name = %(service)s
+    ))
+GROUP BY k.key, k.location
+ORDER BY k.key, k.location
+LIMIT %(limit)s;
+
+-- name: applications_of
+SELECT application_id FROM tidegauge.applications WHERE tenant_id = %(tenant_id)s AND (%(service)s::text IS NULL OR name = %(service)s);
+
+-- fragment: counted
+-- The most frequent values that begin with `prefix`, and of all how many there were.
+SELECT c.value, c.count, c.sampled, c.found
+FROM (
+    SELECT v.value, count(*) AS count, sum(count(*)) OVER () AS sampled, count(*) OVER () AS found
+    FROM sample v
+    WHERE v.value IS NOT NULL AND starts_with(coalesce(v.value #>> '{}', ''), %(prefix)s)
+    GROUP BY v.value
+) c
+ORDER BY c.count DESC, c.value
+LIMIT %(limit)s
+
+-- name: span_values
+-- Of the newest spans with the key in these slices of time, so many of each at the most.
+WITH sample AS MATERIALIZED (
+    SELECT s.value
+    FROM unnest(%(application_ids)s::integer[], %(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS w (application_id, start_time, end_time)
+    CROSS JOIN LATERAL (
+        SELECT t.attributes -> %(key)s AS value
+        FROM tidegauge.traces t
+        WHERE t.application_id = w.application_id AND t.tenant_id = %(tenant_id)s
+            AND t.start_time >= w.start_time AND t.start_time < w.end_time AND t.attributes ? %(key)s
+        ORDER BY t.start_time DESC
+        LIMIT %(each)s
+    ) s
+)
+-- include: counted
+
+-- name: event_values
+-- The same of spans' events.
+WITH sample AS MATERIALIZED (
+    SELECT e.event -> 'attributes' -> %(key)s AS value
+    FROM unnest(%(application_ids)s::integer[], %(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS w (application_id, start_time, end_time)
+    CROSS JOIN LATERAL (
+        SELECT t.events
+        FROM tidegauge.traces t
+        WHERE t.application_id = w.application_id AND t.tenant_id = %(tenant_id)s
+            AND t.start_time >= w.start_time AND t.start_time < w.end_time AND t.events IS NOT NULL
+        ORDER BY t.start_time DESC
+        LIMIT %(each)s
+    ) s
+    CROSS JOIN LATERAL jsonb_array_elements(s.events) AS e (event)
+)
+-- include: counted
+
+-- name: resource_values
+-- Of the resources seen last.
+WITH sample AS MATERIALIZED (
+    SELECT r.attributes -> %(key)s AS value
+    FROM tidegauge.resources r
+    WHERE r.tenant_id = %(tenant_id)s AND r.application_id = ANY (%(application_ids)s::integer[]) AND r.attributes ? %(key)s
+    ORDER BY r.last_seen DESC
+    LIMIT %(sample)s
+)
+-- include: counted
+
+-- name: scope_values
+-- Of the scopes seen last, whoever sent them.
+WITH sample AS MATERIALIZED (
+    SELECT s.attributes -> %(key)s AS value
+    FROM tidegauge.scopes s
+    WHERE s.tenant_id = %(tenant_id)s AND s.attributes ? %(key)s
+    ORDER BY s.last_seen DESC
+    LIMIT %(sample)s
+)
+-- include: counted

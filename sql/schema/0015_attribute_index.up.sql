@@ -29,11 +29,14 @@ CREATE INDEX attribute_blocks_start_time ON tidegauge.attribute_blocks (start_ti
 -- From which start time on every span is in a piece or a block.
 CREATE TABLE tidegauge.attribute_index_state (
     singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
-    complete_from timestamptz NOT NULL
+    complete_from timestamptz NOT NULL,
+    made_at timestamptz NOT NULL DEFAULT now()
 );
 -- What is stored already has no pieces; nor has what a process of the version before stores until it is stopped.
 INSERT INTO tidegauge.attribute_index_state (complete_from)
-SELECT CASE WHEN count(*) = 0 THEN '-infinity' ELSE greatest(max(start_time), now()) + INTERVAL '1 hour' END FROM tidegauge.traces;
+SELECT CASE WHEN count(*) = 0 THEN '-infinity' ELSE greatest(max(c.range_end), now() + INTERVAL '1 hour') END
+FROM timescaledb_information.chunks c
+WHERE c.hypertable_schema = 'tidegauge' AND c.hypertable_name = 'traces';
 
 -- Attribute keys that have been sent, by application and by where they stand. `types` has a bit for each type seen: 1 string, 2 int,
 -- 4 double, 8 bool, 16 array, 32 kvlist, 64 empty.
@@ -47,6 +50,7 @@ CREATE TABLE tidegauge.attribute_keys (
     last_seen timestamptz NOT NULL DEFAULT date_trunc('hour', now()),
     value_count integer,
     value_sample integer,
+    sampled_at timestamptz NOT NULL DEFAULT '-infinity',
     PRIMARY KEY (application_id, location, key)
 );
 CREATE INDEX attribute_keys_key ON tidegauge.attribute_keys (tenant_id, key text_pattern_ops);

@@ -14,6 +14,7 @@ from tidegauge.api.disconnect import CancelOnDisconnect
 from tidegauge.api.routers import (
     analysis,
     applications,
+    attributes,
     exposition,
     health,
     logs,

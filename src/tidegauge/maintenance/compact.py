@@ -30,6 +30,15 @@ class CompactingStore(Protocol):
         """
         ...
 
+    async def sample(self) -> int:
+        """Count the values of one application's attributes in a sample; how many keys were counted, 0 where nothing is due.
+
+        Raises:
+            Unavailable: the database is away.
+
+        """
+        ...
+
 
 class CompactAttributesJob:
     """Takes pieces that are enough for a block, and those of hours that are over; then spans that have none.
@@ -50,4 +59,7 @@ class CompactAttributesJob:
         if pieces:
             return Turn(time.perf_counter() - began, f"made blocks of {pieces} pieces")
         spans = await self._store.backfill()
-        return Turn(time.perf_counter() - began, f"indexed {spans} spans") if spans else None
+        if spans:
+            return Turn(time.perf_counter() - began, f"indexed {spans} spans")
+        keys = await self._store.sample()
+        return Turn(time.perf_counter() - began, f"counted the values of {keys} attributes") if keys else None

@@ -38,6 +38,9 @@ class AttributeKey:
         types: names of the types seen, as OTLP has them: string, int, double, bool, array, kvlist, empty.
         first_seen_unix_nano, last_seen_unix_nano: by the hour.
         applications: how many applications send it.
+        values: how many different values a sample of the newest spans (or resources) of one application had, the most that any had; None
+            where none was taken yet. There may be more.
+        sampled: how many of the sample had the key.
 
     """
 
@@ -47,6 +50,8 @@ class AttributeKey:
     first_seen_unix_nano: int
     last_seen_unix_nano: int
     applications: int
+    values: int | None
+    sampled: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +85,19 @@ class AttributeCatalogueStore(Protocol):
     ) -> AttributeValues:
         """The most frequent values that begin so (as text), among the newest in the time range: a sample of bounded size."""
         ...
+
+
+class NoAttributes:
+    """A catalogue without anything in it."""
+
+    async def attribute_keys(
+        self, tenant_id: int, prefix: str, where: Where | None, service: str | None, limit: int
+    ) -> Sequence[AttributeKey]:
+        """None."""
+        return ()
+
+    async def attribute_values(
+        self, tenant_id: int, key: str, where: Where, prefix: str, service: str | None, time: TimeRange, limit: int
+    ) -> AttributeValues:
+        """None."""
+        return AttributeValues((), 0, 0)

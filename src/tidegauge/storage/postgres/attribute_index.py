@@ -28,7 +28,7 @@ _MOST_PIECES = 64
 _GRACE = timedelta(seconds=60)
 # Of a turn: at the most a few MB are read, and merged in some 10 ms.
 _GROUPS, _PIECES = 200, 500
-_FETCH = 5000
+_FETCH, _SAMPLE = 5000, 2000
 _MOST_CONDITIONS, _MOST_ALTERNATIVES = 8, 16
 _TELLING = frozenset(Comparison) - {Comparison.ABSENT}
 
@@ -77,6 +77,14 @@ class PostgresAttributeIndex:
                 await connection.execute(self._sql["put_blocks"], _columns(blocks, Block))
             await connection.execute(self._sql["set_complete_from"], {"complete_from": state["start_time"]})
         return sum(block.span_count for block in blocks) or 1
+
+    async def sample(self) -> int:
+        """See ``CompactingStore``."""
+        async with self._database.writing() as connection:
+            found = await rows(connection, self._sql["sample_values"], {"sample": _SAMPLE})
+            if not found:
+                await connection.execute(self._sql["forget_attribute_keys"])
+        return len(found)
 
     async def _blocks_of(self, connection: AsyncConnection, window: Row) -> list[Block]:
         pieces: list[StoredPiece] = []
