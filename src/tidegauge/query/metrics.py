@@ -12,7 +12,7 @@ from tidegauge.errors import InvalidArgument, NotFound
 from tidegauge.model.query import Aggregation, SeriesSelector, Tier, TimeRange
 from tidegauge.model.records import Series
 from tidegauge.model.tiers import Family, Level, StepColumn, Steps, TierState
-from tidegauge.query.plan import Bound, Meta, Plan, plan, raw_first
+from tidegauge.query.plan import Bound, Exactness, Meta, plan, raw_first
 from tidegauge.query.rollups import RollupPoint, merge
 from tidegauge.query.times import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS, steps_of
 from tidegauge.storage.interface import MetricStore
@@ -181,30 +181,31 @@ class StepReader:
         """Values, and what they are worth. ``is_single``: no group has several series."""
         if self.aggregation in _OF_ORDER and not is_single:
             # Rollups do not keep when in a bucket a series' first and last point were.
-            planned = plan(steps, raw_first(states))
-            meta = planned.meta.bounded(_ORDER_BOUND) if any(one.level is not Level.RAW for one in planned.segments) else planned.meta
-            return await self._columns(planned, states), meta
-        planned = plan(steps, states)
-        found = await self._columns(planned, states)
-        untold = sum(one.untold for one in found)
-        if 0 < untold <= _RAW_POINTS:
+            found, meta = await self._columns(steps, raw_first(states))
+            return found, meta.bounded(_ORDER_BOUND) if any(one.level is not Level.RAW for one in meta.segments) else meta
+        found, meta = await self._columns(steps, states)
+        if 0 < sum(one.untold for one in found) <= _RAW_POINTS and plan(steps, raw_first(states)).segments != meta.segments:
             # A bucket does not tell of every reset where the source gives no start times: raw data does, as far as it is there.
-            raw = plan(steps, raw_first(states))
-            if raw.segments != planned.segments:
-                planned, found = raw, await self._columns(raw, raw_first(states))
+            found, meta = await self._columns(steps, raw_first(states))
         if any(one.untold for one in found):
-            below = max(one.below for one in found)
-            return found, planned.meta.bounded(Bound(_UNTOLD, below=below))
-        return found, planned.meta
+            return found, meta.bounded(Bound(_UNTOLD, below=max(one.below for one in found)))
+        return found, meta
 
-    async def _columns(self, planned: Plan, states: Sequence[TierState]) -> Sequence[StepColumn]:
-        edges = planned.steps.edges
-        reading = replace(planned.reading, scan_start_ns=edges[0])
+    async def _columns(self, steps: Steps, states: Sequence[TierState]) -> tuple[Sequence[StepColumn], Meta]:
+        planned, edges = plan(steps, states), steps.edges
+        reading, meta = replace(planned.reading, scan_start_ns=edges[0]), planned.meta
         if self.aggregation in _RISING or any(one.type not in ("gauge", "sum") for one in self.series):
             scan_start = edges[0] - max(edges[1] - edges[0], _LEAST_LOOKBACK_NS)
-            before = plan(Steps((scan_start, edges[0])), states).segments
-            reading = replace(reading, before=before, scan_start_ns=scan_start)
-        return await self.store.steps(self.tenant_id, self.series, self.groups, reading, self.aggregation, _POINTS_IN_ANSWER)
+            before = plan(Steps((scan_start, edges[0])), states)
+            reading = replace(reading, before=before.segments, scan_start_ns=scan_start)
+            meta = _with_missing(meta, before.meta.missing)
+        found = await self.store.steps(self.tenant_id, self.series, self.groups, reading, self.aggregation, _POINTS_IN_ANSWER)
+        return found, meta
+
+
+def _with_missing(meta: Meta, missing: tuple[TimeRange, ...]) -> Meta:
+    """What rises misses what it rose from."""
+    return replace(meta, missing=(*missing, *meta.missing), exactness=Exactness.PARTIAL) if missing else meta
 
 
 def _rates(steps: Steps, column: StepColumn) -> tuple[float, ...]:
