@@ -223,14 +223,17 @@ WITH part AS (
         ON e.bucket >= r.range_start AND e.bucket < r.range_end AND e.application_id = ANY (%(applications)s::integer[])
     UNION ALL
     SELECT
-        t.start_time, t.application_id, t.name, greatest(t.duration_ns, 0), t.trace_id, t.span_id, t.start_time, t.status_code,
-        CASE WHEN t.status_code = 2 THEN t.trace_id END, CASE WHEN t.status_code = 2 THEN t.span_id END,
-        CASE WHEN t.status_code = 2 THEN t.start_time END, CASE WHEN t.status_code = 2 THEN greatest(t.duration_ns, 0) END,
-        CASE WHEN t.status_code = 2 THEN t.status_message END
+        min(t.start_time), t.application_id, t.name, max(greatest(t.duration_ns, 0)), last(t.trace_id, t.duration_ns),
+        last(t.span_id, t.duration_ns), last(t.start_time, t.duration_ns), last(t.status_code, t.duration_ns),
+        last(t.trace_id, t.start_time) FILTER (WHERE t.status_code = 2), last(t.span_id, t.start_time) FILTER (WHERE t.status_code = 2),
+        max(t.start_time) FILTER (WHERE t.status_code = 2),
+        last(greatest(t.duration_ns, 0), t.start_time) FILTER (WHERE t.status_code = 2),
+        last(t.status_message, t.start_time) FILTER (WHERE t.status_code = 2)
     FROM unnest(%(raw_starts)s::timestamptz[], %(raw_ends)s::timestamptz[]) AS r (range_start, range_end)
     JOIN tidegauge.traces t
         ON t.start_time >= r.range_start AND t.start_time < r.range_end AND t.tenant_id = %(tenant_id)s
         AND t.application_id = ANY (%(applications)s::integer[])
+    GROUP BY width_bucket(t.start_time, %(edges)s::timestamptz[]), t.application_id, t.name
 ),
 numbered AS (
     SELECT width_bucket(p.bucket, %(edges)s::timestamptz[]) AS step, p.*

@@ -187,6 +187,10 @@ ORDER BY j.job_id;
 -- Outside of any transaction.
 CALL run_job(%(job_id)s);
 
+-- name: refresh_service_map
+-- One batch of minutes; no row where none is due.
+SELECT r.range_end, r.spans FROM tidegauge.refresh_service_map(%(most)s) r;
+
 -- name: runs
 SELECT job, started_at, duration_seconds, longest_turn_seconds, turns, result, error, consecutive_failures
 FROM tidegauge.maintenance_runs

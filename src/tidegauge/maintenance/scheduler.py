@@ -13,6 +13,7 @@ from functools import partial
 from tidegauge.config import LifecycleSettings
 from tidegauge.errors import RetryableError
 from tidegauge.maintenance.collect import CollectJob
+from tidegauge.maintenance.edges import ServiceMapJob
 from tidegauge.maintenance.jobs import CompressJob, DropExpiredJob, FitChunksJob, UpkeepJob, UserJobsJob
 from tidegauge.maintenance.refresh import RefreshJob, longest, span_of
 from tidegauge.maintenance.store import Abilities, MaintenanceStore, Run
@@ -156,6 +157,7 @@ class Maintenance:
             UpkeepJob(store, now),
             fit,
             self._new_refresh(),
+            ServiceMapJob(store, settings.job_turn_seconds),
             CompressJob(store, is_quiet, now),
             DropExpiredJob(store),
             CollectJob(store),

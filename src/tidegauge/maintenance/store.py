@@ -107,6 +107,14 @@ class Lifecycle:
     compress_after: timedelta | None
 
 
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """Minutes of the service map that were computed, up to ``end``, from so many spans."""
+
+    end: datetime
+    spans: int
+
+
 class MaintenanceStore(Protocol):
     """Each method is one short transaction, or one statement outside of any; all may raise ``Unavailable``."""
 
@@ -180,4 +188,8 @@ class MaintenanceStore(Protocol):
 
     async def record(self, run: Run) -> None:
         """Remember a run as its job's last."""
+        ...
+
+    async def refresh_service_map(self, most: int) -> Paired | None:
+        """Compute the oldest minutes of the service map that are due, of ``most`` spans together, one minute at least; None: none is."""
         ...

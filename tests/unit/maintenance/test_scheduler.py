@@ -14,7 +14,7 @@ from tidegauge.errors import TidegaugeError, Unavailable
 from tidegauge.maintenance import Maintenance, windows
 from tidegauge.maintenance.chunks import Chunk, Cut
 from tidegauge.maintenance.refresh import microseconds, span_of
-from tidegauge.maintenance.store import Lifecycle, Run
+from tidegauge.maintenance.store import Lifecycle, Paired, Run
 from tidegauge.maintenance.upkeep import Kind, Relation, Task
 from tidegauge.maintenance.userjobs import UserJob
 from tidegauge.maintenance.windows import Load, Rollup, Span
@@ -121,6 +121,9 @@ class Store:
 
     async def run_user_job(self, job: UserJob) -> None:
         self._do(f"job {job.job_id}", f"job {job.job_id}")
+
+    async def refresh_service_map(self, most: int) -> Paired | None:
+        return None
 
     async def runs(self) -> Mapping[str, Run]:
         return self.recorded

@@ -15,7 +15,7 @@ from psycopg.rows import class_row, dict_row
 from tidegauge.errors import TidegaugeError, Unavailable
 from tidegauge.maintenance import windows
 from tidegauge.maintenance.chunks import Chunk, Cut
-from tidegauge.maintenance.store import Lifecycle, Run
+from tidegauge.maintenance.store import Lifecycle, Paired, Run
 from tidegauge.maintenance.upkeep import Kind, Relation, Task
 from tidegauge.maintenance.userjobs import UserJob
 from tidegauge.maintenance.windows import Load, Rollup, Span
@@ -190,6 +190,21 @@ class PostgresMaintenance:
             await self._call("run_user_job", {"job_id": job.job_id})
         except psycopg.Error as error:
             raise _explained(error, job.title) from error
+
+    async def refresh_service_map(self, most: int) -> Paired | None:
+        """Compute the oldest minutes of the service map that are due.
+
+        Raises:
+            TidegaugeError: it failed; none of them is changed.
+
+        """
+        try:
+            async with self._database.writing() as connection, connection.cursor(row_factory=dict_row) as cursor:
+                await cursor.execute(self._sql["refresh_service_map"], {"most": most})
+                row = await cursor.fetchone()
+        except psycopg.Error as error:
+            raise _explained(error, "service map") from error
+        return None if row is None else Paired(row["range_end"], row["spans"])
 
     async def runs(self) -> Mapping[str, Run]:
         """Job → its last run."""
