@@ -112,7 +112,7 @@ async def read_durations(
     quantiles: Sequence[float],
     limits: Limits,
 ) -> DurationsAnswer:
-    """Percentiles of span durations by step and group, within :data:`DURATION_ERROR` (or a nanosecond) of the exact ones.
+    """Percentiles of span durations by step and group, within :data:`DURATION_ERROR` (and a nanosecond) of the exact ones.
 
     Raises:
         InvalidArgument: too many steps, groups or rows.

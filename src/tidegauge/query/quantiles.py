@@ -19,7 +19,7 @@ from itertools import accumulate
 
 DURATION_GROWTH = 1.1
 DURATION_ERROR = 0.05
-"""The largest relative error of a span's percentile; below 20 ns a nanosecond where that is more."""
+"""The largest relative error of a span's percentile, to which rounding to a whole nanosecond comes."""
 _LOG_GROWTH = math.log(DURATION_GROWTH)
 _LAST_NS = (1 << 63) - 1
 _FARTHEST_EXPONENT = 1100.0

@@ -95,7 +95,7 @@ class QuantileParameters(SeriesParameters):
     responses={200: {"model": percentile_schemas.DurationPercentiles, "description": "Percentiles by step."}, **answers.problems()},
 )
 async def get_duration_percentiles(context: InContext, query: Annotated[DurationParameters, Query()]) -> Response:
-    """Percentiles of span durations, by step and group: within 5 % of the exact ones (below 20 ns within a nanosecond)."""
+    """Percentiles of span durations, by step and group: within 5 % (and a nanosecond) of the exact ones."""
     steps, zone = _steps(context, query, query.step, query.timezone)
     quantiles = percentiles.check_quantiles(query.q)
     services = context.services
