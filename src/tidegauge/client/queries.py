@@ -7,7 +7,8 @@ what each parameter means.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import quote
@@ -32,7 +33,7 @@ def applications(*, limit: int | None = None) -> Call[Table[rows.Application]]:
 
 def metrics(name: str | None = None, *, service: str | None = None, limit: int | None = None) -> Call[Table[rows.Metric]]:
     """Metrics by name, in which ``*`` stands for any characters."""
-    return _table("/metrics", {"name": name, "service": service, "limit": limit}, "metrics", rows.Metric, _named(rows.Metric))
+    return _table("/metrics", {"name": name, "service": service, "limit": limit}, "metrics", rows.Metric, _typed(rows.Metric))
 
 
 def metric_range(
@@ -94,6 +95,49 @@ def metric_rollups(
     return Call(_get(f"/metrics/{quote(name, safe='')}/rollups/{tier}", given), parse)
 
 
+def metric_quantiles(name: str, q: Sequence[float], **conditions: Any) -> Call[Table[rows.MetricQuantile]]:
+    """Quantiles of a histogram: ``start``, ``end``, ``step``, ``match=[…]``, ``service``, ``group_by=[…]``, ``timezone``."""
+
+    def parse(response: Response) -> Table[rows.MetricQuantile]:
+        document = response.json()
+        found = [
+            rows.MetricQuantile(
+                time=instant_of_seconds(point["time"]),
+                labels=line["labels"],
+                quantile=quantile,
+                value=number(value["value"]),
+                lower=number(value["lower"]),
+                upper=number(value["upper"]),
+                count=point["count"],
+                is_exact=point["is_exact"],
+            )
+            for line in document["series"]
+            for point in line["points"]
+            for quantile, value in zip(document["quantiles"], point["values"], strict=True)
+        ]
+        return Table(rows.MetricQuantile, found, document["meta"])
+
+    return Call(_get(f"/metrics/{quote(name, safe='')}/quantiles", {"q": list(q), **conditions}), parse)
+
+
+def duration_percentiles(q: Sequence[float], **conditions: Any) -> Call[Table[rows.DurationPercentile]]:
+    """Quantiles of span durations: ``start``, ``end``, ``step``, ``service``, ``operation``, ``kind``, ``status``, ``group_by=[…]``."""
+
+    def parse(response: Response) -> Table[rows.DurationPercentile]:
+        document = response.json()
+        found = [
+            rows.DurationPercentile(
+                instant_of_seconds(point["time"]), group["service"], group["operation"], group["kind"], quantile, duration, point["count"]
+            )
+            for group in document["groups"]
+            for point in group["points"]
+            for quantile, duration in zip(document["quantiles"], point["durations_ns"], strict=True)
+        ]
+        return Table(rows.DurationPercentile, found, document["meta"])
+
+    return Call(_get("/traces/percentiles", {"q": list(q), **conditions}), parse)
+
+
 def spans(**conditions: Any) -> Call[Table[rows.Span]]:
     """Spans that match: ``start``, ``end``, ``service``, ``operation``, ``status``, ``min_duration``, ``attribute=[…]``, ``order``, ….
 
@@ -111,6 +155,56 @@ def traces(**conditions: Any) -> Call[Table[rows.Trace]]:
 def trace(trace_id: str, *, attributes: str = "map") -> Call[Document]:
     """A whole trace as nested spans (docs/api.md, "A trace")."""
     return _document(f"/traces/{quote(trace_id, safe='')}", {"attributes": attributes})
+
+
+def trace_analysis(trace_id: str) -> Call[Document]:
+    """Where a trace's time went: self times and the critical path (docs/api.md, "Analysis")."""
+    return _document(f"/traces/{quote(trace_id, safe='')}/analysis", {})
+
+
+def compare_traces(a: str, b: str) -> Call[Document]:
+    """Two traces by the paths of their spans."""
+    return _document("/traces/compare", {"a": a, "b": b})
+
+
+def trace_examples(**conditions: Any) -> Call[Document]:
+    """The slowest and the newest failed span of operations: ``start``, ``end``, ``step``, ``service``, ``operation``, ``limit``."""
+    return _document("/traces/examples", conditions)
+
+
+def services(*, limit: int | None = None) -> Call[list[str]]:
+    """Names of services."""
+    return Call(_get("/services", {"limit": limit}), lambda response: list(response.json()["services"]))
+
+
+def operations(service: str | None = None) -> Call[Table[rows.Operation]]:
+    """Names of spans."""
+    return _table("/operations", {"service": service}, "operations", rows.Operation, _typed(rows.Operation))
+
+
+def service_rates(**conditions: Any) -> Call[Table[rows.ServiceRate]]:
+    """Rate, errors and durations: ``start``, ``end``, ``step``, ``service``, ``operation``, ``by`` ("service" or "operation"), ``kind``."""
+    return _stepped("/services/red", conditions, "services", rows.ServiceRate)
+
+
+def compare_services(before_start: Time, before_end: Time, **conditions: Any) -> Call[Document]:
+    """Two periods, by what changed most: ``after_start``, ``after_end``, ``service``, ``operation``, ``by``, ``sort``, ``limit``."""
+    return _document("/services/compare", {"before_start": before_start, "before_end": before_end, **conditions})
+
+
+def service_map(**conditions: Any) -> Call[Table[rows.Edge]]:
+    """Who calls whom: ``start``, ``end``, ``step``, ``service``."""
+    return _stepped("/service-map", conditions, "edges", rows.Edge)
+
+
+def attributes(prefix: str | None = None, **conditions: Any) -> Call[Table[rows.AttributeKey]]:
+    """Attribute keys that have been sent: ``where``, ``service``, ``limit``."""
+    return _table("/attributes", {"prefix": prefix, **conditions}, "attributes", rows.AttributeKey, _typed(rows.AttributeKey))
+
+
+def attribute_values(key: str, **conditions: Any) -> Call[Table[rows.AttributeValue]]:
+    """The most frequent values of a key in a sample: ``prefix``, ``where``, ``service``, ``limit``."""
+    return _table(f"/attributes/{quote(key, safe='')}/values", conditions, "values", rows.AttributeValue, _typed(rows.AttributeValue))
 
 
 def logs(**conditions: Any) -> Call[Table[rows.LogRecord]]:
@@ -168,7 +262,7 @@ def _document(path: str, given: Mapping[str, Any]) -> Call[Document]:
     return Call(_get(path, given), lambda response: dict(response.json()))
 
 
-def _table(path: str, given: Mapping[str, Any], key: str, row_type: type[Row], make: Any) -> Call[Table[Row]]:
+def _table(path: str, given: Mapping[str, Any], key: str, row_type: type[Row], make: Callable[[Document], Row]) -> Call[Table[Row]]:
     def parse(response: Response) -> Table[Row]:
         document = response.json()
         return Table(row_type, [make(each) for each in document[key]], document.get("meta"), document.get("next_cursor"))
@@ -176,14 +270,26 @@ def _table(path: str, given: Mapping[str, Any], key: str, row_type: type[Row], m
     return Call(_get(path, given), parse, lambda table: table.next_cursor)
 
 
-def _named(row_type: type[Row]) -> Any:
-    """A record of an object's members of the same names."""
-    names = list(row_type.__dataclass_fields__)  # type: ignore[attr-defined]
-    return lambda found: row_type(**{name: found[name] for name in names})
+def _stepped(path: str, given: Mapping[str, Any], key: str, row_type: type[Row]) -> Call[Table[Row]]:
+    """Rows of steps, which get the step's start."""
+    make = _typed(row_type)
+
+    def parse(response: Response) -> Table[Row]:
+        document = response.json()
+        found = [make({"start": step["start"], **each}) for step in document["steps"] for each in step[key]]
+        return Table(row_type, found, document.get("meta"))
+
+    return Call(_get(path, given), parse)
+
+
+def _typed(row_type: type[Row]) -> Callable[[Document], Row]:
+    """Makes a record of an object's members of the same names; times are read."""
+    names = {each.name: str(each.type) for each in fields(row_type)}  # type: ignore[arg-type]
+    return lambda found: row_type(**{name: instant(found[name]) if kind == "datetime" else found[name] for name, kind in names.items()})
 
 
 def _application(found: Document) -> rows.Application:
-    return rows.Application(found["application_id"], found["name"], found["namespace"], found["environment"])
+    return rows.Application(found["application_id"], found["service"], found["namespace"], found["environment"])
 
 
 def _rollup(labels: dict[str, str], found: Document) -> rows.Rollup:

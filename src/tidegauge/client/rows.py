@@ -102,3 +102,99 @@ class LogRecord:
     trace_id: str | None
     span_id: str | None
     attributes: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A name of spans of a service."""
+
+    service: str
+    name: str
+    last_seen: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DurationPercentile:
+    """A quantile of span durations in a step; what is not told apart is None."""
+
+    time: datetime
+    service: str | None
+    operation: str | None
+    kind: str | None
+    quantile: float
+    duration_ns: int | None
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class MetricQuantile:
+    """A quantile of a histogram's observations in a step; it lies in (lower, upper], None without a bound."""
+
+    time: datetime
+    labels: dict[str, str]
+    quantile: float
+    value: float | None
+    lower: float | None
+    upper: float | None
+    count: int
+    is_exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRate:
+    """Rate, errors and durations of a service, or an operation, in a step."""
+
+    start: datetime
+    service: str
+    operation: str | None
+    count: int
+    rate: float
+    errors: int
+    error_rate: float
+    duration_avg_ns: int
+    duration_min_ns: int
+    duration_max_ns: int
+    p50_ns: int
+    p90_ns: int
+    p99_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """Calls from a service to another, or to a peer that sends no spans, in a step."""
+
+    start: datetime
+    client: str
+    server: str | None
+    peer: str | None
+    call: str
+    count: int
+    rate: float
+    errors: int
+    error_rate: float
+    duration_avg_ns: int
+    duration_max_ns: int
+    client_duration_avg_ns: int
+    p50_ns: int
+    p90_ns: int
+    p99_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeKey:
+    """An attribute key that has been sent; ``where`` is resource, scope, span or event."""
+
+    key: str
+    where: str
+    types: list[str]
+    values: int | None
+    applications: int
+    last_seen: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeValue:
+    """A value, and how often it is in a sample of the newest."""
+
+    value: Any
+    count: int

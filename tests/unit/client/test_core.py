@@ -18,7 +18,7 @@ PROBLEM = {
     "hint": "expected a number and a unit",
     "errors": [{"parameter": "step", "message": "expected a number and a unit"}],
 }
-APPLICATIONS = {"applications": [{"application_id": 1, "name": "cart", "namespace": "", "environment": "test"}]}
+APPLICATIONS = {"applications": [{"application_id": 1, "service": "cart", "namespace": "", "environment": "test"}]}
 
 
 class Server:
