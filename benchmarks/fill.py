@@ -27,7 +27,10 @@ from benchmarks.report import Report
 from tidegauge import config
 from tidegauge.cli.process import tune_process
 from tidegauge.config import Settings
+from tidegauge.maintenance.compact import CompactAttributesJob
+from tidegauge.maintenance.edges import ServiceMapJob
 from tidegauge.maintenance.refresh import RefreshJob
+from tidegauge.maintenance.turn import Job
 from tidegauge.maintenance.upkeep import next_task
 from tidegauge.model.batch import Signal
 from tidegauge.otlp.decode import Decoder
@@ -35,6 +38,7 @@ from tidegauge.otlp.encoding import Encoding
 from tidegauge.runtime import Location, database_location, opened
 from tidegauge.storage.interface import IngestRequest
 from tidegauge.storage.postgres import migrate
+from tidegauge.storage.postgres.attribute_index import PostgresAttributeIndex
 from tidegauge.storage.postgres.database import Database
 from tidegauge.storage.postgres.ingest import PostgresIngestStore
 from tidegauge.storage.postgres.maintenance import PostgresMaintenance
@@ -172,6 +176,8 @@ class _Filling:
             age = timedelta(0) if everything else ages[chunk.table]
             if not chunk.is_compressed and chunk.end <= filled_to and age is not None and chunk.end <= now - age:
                 await self._maintenance.compress(chunk)
+        # Pieces of the attribute index are made blocks of as they come, or they would fill the disk.
+        await self._finished(self._jobs()[0])
         if time.perf_counter() - self._told < _TELL_SECONDS:
             return
         self._told = time.perf_counter()
@@ -179,16 +185,25 @@ class _Filling:
         _say(f"{filled_to:%Y-%m-%d}: {done} after {time.perf_counter() - self._began:,.0f} s")
 
     async def finish(self, *, compress_all: bool) -> None:
-        """Rollups, the chunks left, statistics."""
-        refresh = RefreshJob(self._maintenance, _TURN_SECONDS, lambda: datetime.now(UTC))
-        while (turn := await refresh.turn()) is not None:
-            if turn.seconds >= _TELL_SECONDS:
-                _say(f"refreshed {turn.what} in {turn.seconds:.1f} s")
+        """What maintenance makes of it, the chunks left, statistics."""
+        jobs: list[Job] = [RefreshJob(self._maintenance, _TURN_SECONDS, lambda: datetime.now(UTC)), *self._jobs()]
+        for job in jobs:
+            began = time.perf_counter()
+            await self._finished(job)
+            _say(f"{job.name}: {time.perf_counter() - began:,.0f} s")
         await self._compress(datetime.now(UTC), everything=compress_all)
         done: set[tuple[str, bool]] = set()
         while (task := next_task(await self._maintenance.relations(), done)) is not None:
             done.add((task.relation, task.vacuum))
             await self._maintenance.look_after(task)
+
+    def _jobs(self) -> list[Job]:
+        return [CompactAttributesJob(PostgresAttributeIndex(self.database)), ServiceMapJob(self._maintenance, _TURN_SECONDS)]
+
+    async def _finished(self, job: Job) -> None:
+        while (turn := await job.turn()) is not None:
+            if turn.seconds >= _TELL_SECONDS:
+                _say(f"{job.name}: {turn.what} in {turn.seconds:.1f} s")
 
 
 def _make(messages: Queue[_Message], options: argparse.Namespace) -> None:

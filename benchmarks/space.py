@@ -39,6 +39,13 @@ GROUP BY kept.relation, kept.is_rollup, z.chunk_id IS NOT NULL
 ORDER BY kept.is_rollup, kept.relation, 3
 """
 
+_TABLES: LiteralString = """
+SELECT k.relname::text, greatest(k.reltuples, 0)::bigint, pg_catalog.pg_table_size(k.oid), pg_catalog.pg_indexes_size(k.oid)
+FROM pg_catalog.pg_class k
+WHERE k.relnamespace = 'tidegauge'::regnamespace AND k.relkind = 'r' AND pg_catalog.pg_total_relation_size(k.oid) > 1000000
+ORDER BY k.relname
+"""
+
 _COMPRESSED: LiteralString = """
 SELECT y.schema_name::text, y.table_name::text, z.numrows_pre_compression
 FROM _timescaledb_catalog.hypertable h
@@ -107,6 +114,8 @@ def tell(connection: psycopg.Connection, report: Report) -> None:
                 f"{each.name}, {kind}, {each.chunks} chunks",
                 f"{each.filled:,} rows, {each.bytes / each.filled:,.1f} B each, of it indexes {each.index_bytes / each.filled:,.1f}",
             )
+    for name, rows, table_bytes, index_bytes in connection.execute(_TABLES).fetchall():
+        report.add(f"{name}, table", f"{rows:,} rows, {table_bytes + index_bytes:,} bytes, of it indexes {index_bytes:,}")
     for table in ("traces", "trace_index", "metrics", "metric_histograms"):
         rows, sizes = columns(connection, table)
         shown = ", ".join(f"{name} {size:.2f}" for name, size in sorted(sizes, key=lambda pair: -pair[1]) if size >= 0.05)
