@@ -1,6 +1,22 @@
 -- The analysts' surface away, in the order of what stands on what. Without CASCADE: what a team has built on it makes this fail
 -- and say so, rather than vanish.
 
+DROP FUNCTION IF EXISTS analytics.trace_examples(timestamptz, timestamptz, text, text);
+DROP FUNCTION IF EXISTS analytics.compare_periods(timestamptz, timestamptz, timestamptz, timestamptz, text, text[]);
+DROP FUNCTION IF EXISTS analytics.red(timestamptz, timestamptz, text, text, interval, boolean, text[]);
+DROP FUNCTION IF EXISTS analytics.service_map(timestamptz, timestamptz, text, interval);
+DROP FUNCTION IF EXISTS analytics.fitting_tier(timestamptz, timestamptz, interval);
+DROP FUNCTION IF EXISTS analytics.compare_traces(text, text);
+DROP FUNCTION IF EXISTS analytics.trace_critical_path(text);
+DROP FUNCTION IF EXISTS analytics.trace_self_times(text);
+DROP FUNCTION IF EXISTS analytics.trace_spans(text);
+DROP VIEW IF EXISTS analytics.trace_examples_daily;
+DROP VIEW IF EXISTS analytics.trace_examples_hourly;
+DROP VIEW IF EXISTS analytics.trace_examples_minutely;
+DROP VIEW IF EXISTS analytics.service_edges_daily;
+DROP VIEW IF EXISTS analytics.service_edges_hourly;
+DROP VIEW IF EXISTS analytics.service_edges_minutely;
+DROP VIEW IF EXISTS analytics.kept_spans;
 DROP FUNCTION IF EXISTS tidegauge.tier_states(text);
 DO $$
 DECLARE
