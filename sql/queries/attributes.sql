@@ -48,7 +48,7 @@ SELECT
     (extract(epoch FROM end_time) * 1000000)::bigint AS end_us
 FROM tidegauge.attribute_candidates(
     %(tenant_id)s::smallint, %(application_ids)s::integer[], %(start)s::timestamptz, %(end)s::timestamptz,
-    %(hashes)s::bytea[], %(blocks)s::bigint[], %(bits)s::integer[], %(conditions)s::integer[]
+    %(hashes)s::bytea[], %(slots)s::bigint[], %(results)s::integer[], %(conditions)s::integer[]
 );
 
 -- name: take_pieces
@@ -90,10 +90,10 @@ SELECT * FROM unnest(
 );
 
 -- name: put_blocks
-INSERT INTO tidegauge.attribute_blocks (start_time, end_time, application_id, span_count, tenant_id, filter)
+INSERT INTO tidegauge.attribute_blocks (start_time, end_time, application_id, span_count, tenant_id, seed, filter)
 SELECT * FROM unnest(
     %(start_time)s::timestamptz[], %(end_time)s::timestamptz[], %(application_id)s::integer[], %(span_count)s::integer[],
-    %(tenant_id)s::smallint[], %(filter)s::bytea[]
+    %(tenant_id)s::smallint[], %(seed)s::smallint[], %(filter)s::bytea[]
 );
 
 -- name: backfill_window

@@ -20,6 +20,7 @@ CREATE TABLE tidegauge.attribute_blocks (
     application_id integer NOT NULL,
     span_count integer NOT NULL,
     tenant_id smallint NOT NULL DEFAULT 0,
+    seed smallint NOT NULL,
     filter bytea
 );
 ALTER TABLE tidegauge.attribute_blocks ALTER COLUMN filter SET STORAGE EXTERNAL;
@@ -55,15 +56,16 @@ CREATE TABLE tidegauge.attribute_keys (
 );
 CREATE INDEX attribute_keys_key ON tidegauge.attribute_keys (tenant_id, key text_pattern_ops);
 
--- Whether spans with these hashes may be told apart by this. `conditions` numbers, ascending, the condition that each alternative belongs
--- to: of each condition one alternative at least has to be there. Of an alternative `blocks` has the 32 bits that choose 32 bytes of a filter,
--- `bits` eight numbers of bits in these, `hashes` what stands in a piece. NULL, of which nothing is known, may hold anything.
-CREATE FUNCTION tidegauge.attributes_may_match(filter bytea, blocks bigint[], bits integer[], conditions integer[]) RETURNS boolean
+-- Whether a filter may hold what the conditions want. `conditions` numbers, ascending, the condition that each alternative belongs to: of each
+-- condition one alternative at least has to be there. Of each alternative there are, for each of the seeds from 0 to 7, three numbers of 32 bits
+-- that choose a slot (`slots`) and what the slots have to give (`results`). NULL, of which nothing is known, may hold anything.
+CREATE FUNCTION tidegauge.attributes_may_match(filter bytea, seed integer, slots bigint[], results integer[], conditions integer[])
+RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 DECLARE
-    count_ bigint := octet_length(filter) / 32;
-    part bytea;
+    third bigint := octet_length(filter) / 3;
     met integer := 0;
+    place integer;
 BEGIN
     IF filter IS NULL THEN
         RETURN true;
@@ -73,10 +75,10 @@ BEGIN
         IF conditions[i] > met + 1 THEN
             RETURN false;
         END IF;
-        part := substring(filter FROM (1 + 32 * (blocks[i] * count_ >> 32))::integer FOR 32);
-        IF get_bit(part, bits[8 * i - 7]) = 1 AND get_bit(part, bits[8 * i - 6]) = 1 AND get_bit(part, bits[8 * i - 5]) = 1
-            AND get_bit(part, bits[8 * i - 4]) = 1 AND get_bit(part, bits[8 * i - 3]) = 1 AND get_bit(part, bits[8 * i - 2]) = 1
-            AND get_bit(part, bits[8 * i - 1]) = 1 AND get_bit(part, bits[8 * i]) = 1
+        place := 8 * (i - 1) + seed + 1;
+        IF get_byte(substring(filter FROM (slots[3 * place - 2] * third >> 32)::integer + 1 FOR 1), 0)
+            # get_byte(substring(filter FROM (third + (slots[3 * place - 1] * third >> 32))::integer + 1 FOR 1), 0)
+            # get_byte(substring(filter FROM (2 * third + (slots[3 * place] * third >> 32))::integer + 1 FOR 1), 0) = results[place]
         THEN
             met := conditions[i];
         END IF;
@@ -111,7 +113,7 @@ $$;
 -- lie within an hour (UTC) each. One plan for every call: to plan for the chunks of a month takes longer than to read them.
 CREATE FUNCTION tidegauge.attribute_candidates(
     tenant smallint, applications integer[], range_start timestamptz, range_end timestamptz,
-    wanted bytea[], blocks bigint[], bits integer[], conditions integer[]
+    wanted bytea[], slots bigint[], results integer[], conditions integer[]
 )
 RETURNS TABLE (application_id integer, start_time timestamptz, end_time timestamptz)
 LANGUAGE plpgsql STABLE
@@ -124,7 +126,7 @@ BEGIN
     FROM tidegauge.attribute_blocks b
     WHERE b.start_time > range_start - INTERVAL '1 hour' AND b.start_time < range_end AND b.end_time >= range_start
         AND b.tenant_id = tenant AND (applications IS NULL OR b.application_id = ANY (applications))
-        AND tidegauge.attributes_may_match(b.filter, blocks, bits, conditions)
+        AND tidegauge.attributes_may_match(b.filter, b.seed, slots, results, conditions)
     UNION ALL
     SELECT p.application_id, p.start_time, p.end_time
     FROM tidegauge.attribute_pieces p

@@ -16,7 +16,7 @@ from tests.property.strategies import requests
 from tidegauge.model.batch import Signal, SpanBatch
 from tidegauge.otlp.encoding import Encoding
 from tidegauge.storage.postgres import attribute_hashes, attribute_pairs
-from tidegauge.storage.postgres.attribute_hashes import bits, filter_of, key_hash, mixed, pair_hash, unpacked
+from tidegauge.storage.postgres.attribute_hashes import filter_of, finalised, key_hash, pair_hash, parts, unpacked
 from tidegauge.storage.postgres.attribute_pairs import Piece
 
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
@@ -69,16 +69,21 @@ def compared(found: SpanBatch, applications: list[int]) -> list[Piece]:
     return list(ways[0])
 
 
-def holds(made: bytes, number: int) -> bool:
+def holds(seed: int, made: bytes, number: int) -> bool:
     """What PostgreSQL's function asks of a filter."""
-    high, low = mixed(number)
-    start = 32 * (high * (len(made) // 32) >> 32)
-    return all(made[start + bit // 8] >> bit % 8 & 1 for bit in bits(low))
+    third = len(made) // 3
+    *slots, result = parts(finalised(number, seed))
+    first, second, last = (made[part * third + (slot * third >> 32)] for part, slot in enumerate(slots))
+    return first ^ second ^ last == result
 
 
 def check(found: SpanBatch, applications: list[int]) -> None:
     """Every attribute that there is is found, in its span's piece."""
     pieces = compared(found, applications)
+    filters = {piece.hashes: filter_of(piece.hashes) for piece in pieces if piece.hashes is not None}
+    for hashes, (seed, made) in filters.items():
+        assert made is not None
+        assert (seed, made) == filter_of(hashes, compiled=False)
     for row, text in enumerate(found.attributes):
         start, application = found.start_time_unix_nano[row], applications[found.resource[row]]
         own = [
@@ -88,9 +93,9 @@ def check(found: SpanBatch, applications: list[int]) -> None:
         ]
         (piece,) = own
         assert piece.hashes is not None
-        hashes = set(unpacked(piece.hashes))
-        made = filter_of(piece.hashes, piece.span_count)
-        assert made == filter_of(piece.hashes, piece.span_count, compiled=False)
+        own_hashes = set(unpacked(piece.hashes))
+        seed, made = filters[piece.hashes]
+        assert made is not None
         events = orjson.loads(found.events[row] or b"[]")
         for of_event, attributes in (
             (False, orjson.loads(text)),
@@ -100,8 +105,8 @@ def check(found: SpanBatch, applications: list[int]) -> None:
                 wanted = [key_hash(key, of_event=of_event)]
                 if isinstance(value, str | int | float):
                     wanted.append(pair_hash(key, value, of_event=of_event))
-                assert hashes.issuperset(wanted)
-                assert all(holds(made, number) for number in wanted)
+                assert own_hashes.issuperset(wanted)
+                assert all(holds(seed, made, number) for number in wanted)
 
 
 @FEWER
@@ -151,4 +156,13 @@ def test_hashes_are_what_the_documentation_says() -> None:
     assert pair_hash("http.route", "/cart") == 0xF9D6B9BD == crc32(b'http.route":"/cart')
     assert pair_hash("http.status_code", 200) == 0x966FED9E
     assert key_hash("exception.type", of_event=True) == 0xF027F587
-    assert (mixed(1), bits(1)) == ((3025583356, 885181228), [8, 40, 81, 116, 142, 165, 211, 235])
+    assert parts(finalised(1, 0)) == (885181228, 1704364759, 1525936339, 208)
+    assert parts(finalised(0xB1C74248, 3)) == (3310045179, 4286286818, 2086353685, 53)
+
+
+def test_of_what_is_not_there_a_filter_holds_little() -> None:
+    hashes = attribute_hashes.packed(range(1, 20_001))
+    seed, made = filter_of(hashes)
+    assert made is not None
+    assert len(made) < 20_000 * 1.25
+    assert sum(holds(seed, made, number) for number in range(100_000, 200_000)) < 500

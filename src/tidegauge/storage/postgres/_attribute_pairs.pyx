@@ -29,8 +29,6 @@ cdef enum:
 
 cdef int64_t HOUR_NS = 3600000000000
 cdef uint32_t[8][256] TABLES
-cdef uint32_t[8] SALTS
-SALTS[:] = [0x47B6137B, 0x44974D91, 0x8824AD5B, 0xA2B7289D, 0x705495C7, 0x2DF1424B, 0x9EFC4947, 0x5C6BFB31]
 
 
 cdef double[16] POWERS
@@ -551,24 +549,81 @@ def merged(list pieces):
         free(table.slots)
 
 
-def filter_of(bytes hashes not None, uint32_t blocks):
-    """``attribute_hashes.filter_of``, of so many blocks."""
-    cdef Py_ssize_t count = PyBytes_GET_SIZE(hashes) // 4, each
-    cdef uint64_t number
-    if blocks == 0:
-        raise ValueError("a filter without blocks")
+cdef struct Slot:
+    uint64_t sum
+    uint32_t count
+
+
+cdef inline uint64_t _turned(uint64_t number, int by) noexcept nogil:
+    return number << by | number >> (64 - by)
+
+
+cdef inline void _places(uint64_t mixed, uint64_t third, uint32_t *places) noexcept nogil:
+    places[0] = <uint32_t>((mixed & 0xFFFFFFFFU) * third >> 32)
+    places[1] = <uint32_t>(third + ((_turned(mixed, 21) & 0xFFFFFFFFU) * third >> 32))
+    places[2] = <uint32_t>(2 * third + ((_turned(mixed, 42) & 0xFFFFFFFFU) * third >> 32))
+
+
+def filter_of(bytes hashes not None, uint32_t third, uint32_t seed):
+    """A filter of three times ``third`` bytes as ``attribute_hashes`` tells it; None where it cannot be with this seed."""
+    cdef size_t count = <size_t>PyBytes_GET_SIZE(hashes) // 4, slots = 3 * <size_t>third, each, waiting = 0, ordered = 0
     cdef const uint8_t *at = <const uint8_t *>PyBytes_AS_STRING(hashes)
-    cdef bytes made = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>blocks * 32)
-    cdef uint8_t *out = <uint8_t *>PyBytes_AS_STRING(made)
-    cdef uint8_t *block
-    cdef uint32_t bit
-    cdef int word
-    memset(out, 0, <size_t>blocks * 32)
-    for each in range(count):
-        number = _fmix(<uint32_t>at[0] << 24 | <uint32_t>at[1] << 16 | <uint32_t>at[2] << 8 | at[3])
-        at += 4
-        block = out + 32 * ((number >> 32) * blocks >> 32)
-        for word in range(8):
-            bit = <uint32_t>number * SALTS[word] >> 27
-            block[4 * word + bit // 8] |= <uint8_t>(1 << (bit & 7))
-    return made
+    cdef uint32_t[3] places
+    cdef uint32_t place, number
+    cdef uint64_t mixed
+    cdef int turn
+    cdef bytes made
+    cdef uint8_t *out
+    if third == 0 or third > 0x10000000U:
+        raise ValueError("a filter of no size, or of too large a one")
+    cdef Slot *table = <Slot *>calloc(slots, sizeof(Slot))
+    # A place comes to wait once at the most: its count passes 1 once.
+    cdef uint32_t *alone = <uint32_t *>calloc(slots + 1, sizeof(uint32_t))
+    cdef uint32_t *order = <uint32_t *>calloc(count + 1, sizeof(uint32_t))
+    cdef uint64_t *sums = <uint64_t *>calloc(count + 1, sizeof(uint64_t))
+    try:
+        if table == NULL or alone == NULL or order == NULL or sums == NULL:
+            raise MemoryError
+        for each in range(count):
+            number = <uint32_t>at[0] << 24 | <uint32_t>at[1] << 16 | <uint32_t>at[2] << 8 | at[3]
+            at += 4
+            mixed = _fmix(<uint64_t>number | <uint64_t>seed << 32)
+            _places(mixed, third, places)
+            for turn in range(3):
+                table[places[turn]].sum ^= mixed
+                table[places[turn]].count += 1
+        for each in range(slots):
+            if table[each].count == 1:
+                alone[waiting] = <uint32_t>each
+                waiting += 1
+        while waiting:
+            waiting -= 1
+            place = alone[waiting]
+            if table[place].count != 1:
+                continue
+            mixed = table[place].sum
+            order[ordered], sums[ordered] = place, mixed
+            ordered += 1
+            _places(mixed, third, places)
+            for turn in range(3):
+                table[places[turn]].sum ^= mixed
+                table[places[turn]].count -= 1
+                if table[places[turn]].count == 1:
+                    alone[waiting] = places[turn]
+                    waiting += 1
+        if ordered != count:
+            return None
+        made = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>slots)
+        out = <uint8_t *>PyBytes_AS_STRING(made)
+        memset(out, 0, slots)
+        while ordered:
+            ordered -= 1
+            mixed = sums[ordered]
+            _places(mixed, third, places)
+            out[order[ordered]] = <uint8_t>(mixed ^ mixed >> 32) ^ out[places[0]] ^ out[places[1]] ^ out[places[2]]
+        return made
+    finally:
+        free(table)
+        free(alone)
+        free(order)
+        free(sums)

@@ -36,6 +36,7 @@ class Block:
     start_time: datetime
     end_time: datetime
     span_count: int
+    seed: int
     filter: bytes | None
 
 
@@ -76,14 +77,8 @@ def _cut(group: Sequence[StoredPiece]) -> list[tuple[list[StoredPiece], bool]]:
 
 def _block(part: Sequence[StoredPiece]) -> Block:
     whole = _joined(part)
-    return Block(
-        whole.tenant_id,
-        whole.application_id,
-        whole.start_time,
-        whole.end_time,
-        whole.span_count,
-        None if whole.hashes is None else filter_of(whole.hashes, whole.span_count),
-    )
+    seed, made = (0, None) if whole.hashes is None else filter_of(whole.hashes)
+    return Block(whole.tenant_id, whole.application_id, whole.start_time, whole.end_time, whole.span_count, seed, made)
 
 
 def _joined(part: Sequence[StoredPiece]) -> StoredPiece:

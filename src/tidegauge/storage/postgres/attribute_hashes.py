@@ -9,8 +9,11 @@ Version 1. An attribute of a span has two hashes, its key's and its pair's; an e
 - Other values (null, arrays, objects) have no pair's hash: they are found by key.
 - 0 is replaced by 1.
 
-A filter is a split block Bloom filter, as in Apache Parquet (BloomFilter.md): blocks of 32 bytes, in each of which a number sets one bit of
-each of eight words. Its 64 bits are the hash through MurmurHash3's finaliser ``fmix64``.
+A filter is an xor filter (Graf and Lemire, "Xor Filters: Faster and Smaller Than Bloom and Cuckoo Filters", 2020) of a byte a slot: 9.84
+bits a hash, and of a thousand hashes that are not in it four seem to be. A hash, with the filter's seed above its 32 bits, goes through
+MurmurHash3's finaliser ``fmix64``; the low 32 bits of that, and of it turned left by 21 and by 42 bits, choose a slot in each third of the
+filter (multiplied by the third's length, shifted right by 32). The three slots' exclusive or is bits 0 to 7 of the finalised, exclusive or
+its bits 32 to 39.
 """
 
 from __future__ import annotations
@@ -24,12 +27,8 @@ import orjson
 from tidegauge.compiled import module as compiled_module
 
 Scalar = bool | int | float | str
-BITS_A_HASH, FEWEST_BITS_A_HASH = 16, 8
-"""Of a filter, as long as that is not too much for its spans: of 1,000 numbers that are not in it one seems to be, or 30."""
-BYTES_A_SPAN = 8
-"""What a filter may take where attributes do not repeat, as long as a hash has the fewest bits."""
-BLOCK_BYTES = 32
-_SALTS = (0x47B6137B, 0x44974D91, 0x8824AD5B, 0xA2B7289D, 0x705495C7, 0x2DF1424B, 0x9EFC4947, 0x5C6BFB31)
+SEEDS = 8
+"""How many are tried; one that fails with the first is rare, with all a matter of no account."""
 _MASK_32, _MASK_64 = 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF
 _EVENT = b"\x01"
 _double = Struct(">d").pack
@@ -70,33 +69,67 @@ def merged(pieces: Sequence[bytes], *, compiled: bool = True) -> bytes:
     return packed({one for piece in pieces for one in unpacked(piece)})
 
 
-def mixed(number: int) -> tuple[int, int]:
-    """The 32 bits that choose a block, and those that choose its bits."""
+def finalised(number: int, seed: int) -> int:
+    """64 bits of a hash."""
+    number |= seed << 32
     number = (number ^ number >> 33) * 0xFF51AFD7ED558CCD & _MASK_64
     number = (number ^ number >> 33) * 0xC4CEB9FE1A85EC53 & _MASK_64
-    number ^= number >> 33
-    return number >> 32, number & _MASK_32
+    return number ^ number >> 33
 
 
-def bits(low: int) -> list[int]:
-    """Numbers of a block's bits, bit 0 being the lowest of the first byte, as in PostgreSQL's get_bit()."""
-    return [32 * word + ((low * salt & _MASK_32) >> 27) for word, salt in enumerate(_SALTS)]
+def parts(mixed: int) -> tuple[int, int, int, int]:
+    """What chooses the slots of a finalised hash, 32 bits each, and what they have to give."""
+    return mixed & _MASK_32, _turned(mixed, 21) & _MASK_32, _turned(mixed, 42) & _MASK_32, (mixed ^ mixed >> 32) & 255
 
 
-def filter_of(hashes: bytes, spans: int, *, compiled: bool = True) -> bytes:
-    """A filter of the packed hashes of so many spans."""
-    count = len(hashes) // 4
-    wanted = max(min(BITS_A_HASH * count, 8 * BYTES_A_SPAN * spans), FEWEST_BITS_A_HASH * count)
-    blocks = max(1, -(-wanted // (8 * BLOCK_BYTES)))
-    if compiled and _pairs is not None:
-        return _pairs.filter_of(hashes, blocks)  # type: ignore[no-any-return]
-    made = bytearray(blocks * BLOCK_BYTES)
-    for number in unpacked(hashes):
-        high, low = mixed(number)
-        start = BLOCK_BYTES * (high * blocks >> 32)
-        for bit in bits(low):
-            made[start + bit // 8] |= 1 << bit % 8
-    return bytes(made)
+def filter_of(hashes: bytes, *, compiled: bool = True) -> tuple[int, bytes | None]:
+    """A seed and the filter of packed hashes with it, each of which stands there once; None where there is none."""
+    third = (32 + -(-123 * (len(hashes) // 4) // 100)) // 3 + 1
+    for seed in range(SEEDS):
+        if compiled and _pairs is not None:
+            made = _pairs.filter_of(hashes, third, seed)
+        else:
+            made = _filter([finalised(number, seed) for number in unpacked(hashes)], third)
+        if made is not None:
+            return seed, made
+    return 0, None
+
+
+def _filter(mixed: Sequence[int], third: int) -> bytes | None:
+    counts, sums = [0] * (3 * third), [0] * (3 * third)
+    for one in mixed:
+        for place in _places(one, third):
+            counts[place] += 1
+            sums[place] ^= one
+    alone = [place for place, count in enumerate(counts) if count == 1]
+    order: list[tuple[int, int]] = []
+    while alone:
+        place = alone.pop()
+        if counts[place] != 1:
+            continue
+        one = sums[place]
+        order.append((place, one))
+        for other in _places(one, third):
+            counts[other] -= 1
+            sums[other] ^= one
+            if counts[other] == 1:
+                alone.append(other)
+    if len(order) != len(mixed):
+        return None
+    slots = bytearray(3 * third)
+    for place, one in reversed(order):
+        first, second, last = _places(one, third)
+        slots[place] = parts(one)[3] ^ slots[first] ^ slots[second] ^ slots[last]
+    return bytes(slots)
+
+
+def _places(mixed: int, third: int) -> tuple[int, int, int]:
+    first, second, last, _ = parts(mixed)
+    return first * third >> 32, third + (second * third >> 32), 2 * third + (last * third >> 32)
+
+
+def _turned(number: int, by: int) -> int:
+    return (number << by | number >> (64 - by)) & _MASK_64
 
 
 def _key_crc(key: str, of_event: bool) -> int:

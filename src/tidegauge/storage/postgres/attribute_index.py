@@ -16,7 +16,7 @@ from tidegauge.model.search import AttributeCondition, Comparison, Where
 from tidegauge.storage import sqlfiles
 from tidegauge.storage.postgres import attribute_pairs
 from tidegauge.storage.postgres.attribute_blocks import BLOCK_SPANS, Block, StoredPiece, compacted
-from tidegauge.storage.postgres.attribute_hashes import bits, key_hash, mixed, pair_hash
+from tidegauge.storage.postgres.attribute_hashes import SEEDS, finalised, key_hash, pair_hash, parts
 from tidegauge.storage.postgres.database import Database
 from tidegauge.storage.postgres.reading import Row, rows, timestamp
 
@@ -170,12 +170,12 @@ def _ids(application_ids: Sequence[int] | None) -> list[int] | None:
 
 def _parameters(wanted: Sequence[Sequence[int]]) -> dict[str, object]:
     hashes = [(number, hashed) for number, alternative in enumerate(wanted, 1) for hashed in alternative]
-    high_low = [mixed(hashed) for _, hashed in hashes]
+    chosen = [parts(finalised(hashed, seed)) for _, hashed in hashes for seed in range(SEEDS)]
     return {
         "conditions": [number for number, _ in hashes],
         "hashes": [hashed.to_bytes(4, "big") for _, hashed in hashes],
-        "blocks": [high for high, _ in high_low],
-        "bits": [bit for _, low in high_low for bit in bits(low)],
+        "slots": [slot for one in chosen for slot in one[:3]],
+        "results": [one[3] for one in chosen],
     }
 
 

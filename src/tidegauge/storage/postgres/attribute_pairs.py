@@ -15,7 +15,7 @@ import orjson
 
 from tidegauge.compiled import module as compiled_module
 from tidegauge.model.batch import SpanBatch
-from tidegauge.storage.postgres.attribute_hashes import key_hash, mixed, packed, pair_hash
+from tidegauge.storage.postgres.attribute_hashes import finalised, key_hash, packed, pair_hash
 from tidegauge.storage.postgres.copy_values import EPOCH_US, NULL, length
 
 Signature = tuple[int, int]
@@ -124,5 +124,4 @@ def _distinct(objects: Iterable[dict[str, Any]]) -> Iterable[tuple[str, Any]]:
 
 
 def _signed(crc: int, types: int, of_event: bool) -> int:
-    high, low = mixed(crc | types << 32 | of_event << 40)
-    return high << 32 | low
+    return finalised(crc, types | of_event << 8)
