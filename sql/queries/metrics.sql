@@ -82,8 +82,9 @@ ORDER BY s.series_id
 LIMIT %(limit)s;
 
 -- What follows reads whole buckets of the rollups and raw data at the edges, as planned: of each tier from <tier>_from to <tier>_to, where
--- there are holes in between within <tier>_parts (starts and ends in turn); of raw data the parts raw_starts to raw_ends. Steps are of
--- `step` from `start` on, or lie between `edges`. Answers are one row a group, with the steps' starts and values as arrays.
+-- there are holes in between within <tier>_parts (starts and ends in turn); of raw data up to three neighbourhoods
+-- raw<n>_from to raw<n>_to, each a scan of its own whose plan looks at its chunks alone, of parts raw<n>_starts to raw<n>_ends. Steps are
+-- of `step` from `start` on, or lie between `edges`. Answers are one row a group, with the steps' starts and values as arrays.
 
 -- fragment: number_parts
 -- The points and buckets of numbers. Where a bucket holds several epochs each counts as being where it began.
@@ -91,57 +92,82 @@ WITH wanted AS (
     SELECT * FROM unnest(%(series)s::bigint[], %(groups)s::integer[]) AS w (series_id, group_number)
 ), part AS (
     SELECT
-        w.group_number, least(greatest(d.bucket, d.start_timestamp), d.bucket + INTERVAL '1 day' - INTERVAL '1 microsecond') AS at,
+        w.group_number, d.bucket AS near,
+        least(greatest(d.bucket, d.start_timestamp), d.bucket + INTERVAL '1 day' - INTERVAL '1 microsecond') AS at,
         d.count, d.sum, d.min, d.max, d.first, d.last
     FROM wanted w
     JOIN tidegauge.metrics_daily_stored d ON d.series_id = w.series_id
-    WHERE d.bucket >= %(daily_from)s::timestamptz AND d.bucket < %(daily_to)s::timestamptz
+    WHERE d.series_id = ANY (%(series)s::bigint[]) AND d.bucket >= %(daily_from)s::timestamptz AND d.bucket < %(daily_to)s::timestamptz
         AND (%(daily_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(daily_parts)s::timestamptz[]) %% 2 = 1)
     UNION ALL
     SELECT
-        w.group_number, least(greatest(d.bucket, d.start_timestamp), d.bucket + INTERVAL '1 hour' - INTERVAL '1 microsecond') AS at,
+        w.group_number, d.bucket AS near,
+        least(greatest(d.bucket, d.start_timestamp), d.bucket + INTERVAL '1 hour' - INTERVAL '1 microsecond') AS at,
         d.count, d.sum, d.min, d.max, d.first, d.last
     FROM wanted w
     JOIN tidegauge.metrics_hourly_stored d ON d.series_id = w.series_id
-    WHERE d.bucket >= %(hourly_from)s::timestamptz AND d.bucket < %(hourly_to)s::timestamptz
+    WHERE d.series_id = ANY (%(series)s::bigint[]) AND d.bucket >= %(hourly_from)s::timestamptz AND d.bucket < %(hourly_to)s::timestamptz
         AND (%(hourly_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(hourly_parts)s::timestamptz[]) %% 2 = 1)
     UNION ALL
-    SELECT w.group_number, m.timestamp, 1,
+    SELECT w.group_number, m.timestamp, m.timestamp, 1::bigint,
         CASE WHEN abs(m.value) < 1e290 THEN m.value ELSE sign(m.value) * 'Infinity'::double precision END,
         m.value, m.value, m.value, m.value
-    FROM unnest(%(raw_starts)s::timestamptz[], %(raw_ends)s::timestamptz[]) AS s (part_start, part_end)
+    FROM unnest(%(raw1_starts)s::timestamptz[], %(raw1_ends)s::timestamptz[]) AS s (part_start, part_end)
     CROSS JOIN wanted w
     JOIN tidegauge.metrics m ON m.series_id = w.series_id
-    WHERE m.timestamp >= %(raw_from)s::timestamptz AND m.timestamp < %(raw_to)s::timestamptz
+    WHERE m.series_id = ANY (%(series)s::bigint[])
+        AND m.timestamp >= %(raw1_from)s::timestamptz AND m.timestamp < %(raw1_to)s::timestamptz
+        AND m.timestamp >= s.part_start AND m.timestamp < s.part_end
+        AND m.flags & 1 = 0 AND m.value IS NOT NULL AND m.value <> 'NaN'::double precision
+    UNION ALL
+    SELECT w.group_number, m.timestamp, m.timestamp, 1::bigint,
+        CASE WHEN abs(m.value) < 1e290 THEN m.value ELSE sign(m.value) * 'Infinity'::double precision END,
+        m.value, m.value, m.value, m.value
+    FROM unnest(%(raw2_starts)s::timestamptz[], %(raw2_ends)s::timestamptz[]) AS s (part_start, part_end)
+    CROSS JOIN wanted w
+    JOIN tidegauge.metrics m ON m.series_id = w.series_id
+    WHERE m.series_id = ANY (%(series)s::bigint[])
+        AND m.timestamp >= %(raw2_from)s::timestamptz AND m.timestamp < %(raw2_to)s::timestamptz
+        AND m.timestamp >= s.part_start AND m.timestamp < s.part_end
+        AND m.flags & 1 = 0 AND m.value IS NOT NULL AND m.value <> 'NaN'::double precision
+    UNION ALL
+    SELECT w.group_number, m.timestamp, m.timestamp, 1::bigint,
+        CASE WHEN abs(m.value) < 1e290 THEN m.value ELSE sign(m.value) * 'Infinity'::double precision END,
+        m.value, m.value, m.value, m.value
+    FROM unnest(%(raw3_starts)s::timestamptz[], %(raw3_ends)s::timestamptz[]) AS s (part_start, part_end)
+    CROSS JOIN wanted w
+    JOIN tidegauge.metrics m ON m.series_id = w.series_id
+    WHERE m.series_id = ANY (%(series)s::bigint[])
+        AND m.timestamp >= %(raw3_from)s::timestamptz AND m.timestamp < %(raw3_to)s::timestamptz
         AND m.timestamp >= s.part_start AND m.timestamp < s.part_end
         AND m.flags & 1 = 0 AND m.value IS NOT NULL AND m.value <> 'NaN'::double precision
 ), p AS (
     SELECT
         p.*,
         CASE
-            WHEN %(edges)s::timestamptz[] IS NULL THEN time_bucket(%(step)s::interval, p.at, %(start)s::timestamptz)
-            ELSE (%(edges)s::timestamptz[])[width_bucket(p.at, %(edges)s::timestamptz[])]
+            WHEN %(edges)s::timestamptz[] IS NULL THEN time_bucket(%(step)s::interval, p.near, %(start)s::timestamptz)
+            ELSE (%(edges)s::timestamptz[])[width_bucket(p.near, %(edges)s::timestamptz[])]
         END AS step
     FROM part p
 )
 
 -- fragment: answer
-SELECT a.group_number, array_agg(a.step ORDER BY a.step) AS steps, array_agg(a.value ORDER BY a.step) AS values
-FROM (SELECT * FROM answered v WHERE v.value IS NOT NULL LIMIT %(limit)s) a
+SELECT a.group_number, array_agg(a.step) AS steps, array_agg(a.value) AS values
+FROM (SELECT * FROM answered v WHERE v.value IS NOT NULL ORDER BY v.group_number, v.step LIMIT %(limit)s) a
 GROUP BY a.group_number
 ORDER BY a.group_number;
 
 -- fragment: bounded_answer
 SELECT
-    a.group_number, array_agg(a.step ORDER BY a.step) AS steps, array_agg(a.value ORDER BY a.step) AS values,
+    a.group_number, array_agg(a.step) AS steps, array_agg(a.value) AS values,
     coalesce(sum(a.untold), 0)::bigint AS untold, coalesce(max(a.below), 0) AS below
-FROM (SELECT * FROM answered v WHERE v.value IS NOT NULL LIMIT %(limit)s) a
+FROM (SELECT * FROM answered v WHERE v.value IS NOT NULL ORDER BY v.group_number, v.step LIMIT %(limit)s) a
 GROUP BY a.group_number
 ORDER BY a.group_number;
 
 -- name: number_avg
 -- include: number_parts
-, answered AS (SELECT p.group_number, p.step, sum(p.sum) / sum(p.count)::double precision AS value FROM p GROUP BY 1, 2)
+, answered AS (SELECT p.group_number, p.step, sum(p.sum) / sum(p.count::double precision) AS value FROM p GROUP BY 1, 2)
 -- include: answer
 
 -- name: number_sum
@@ -161,7 +187,7 @@ ORDER BY a.group_number;
 
 -- name: number_count
 -- include: number_parts
-, answered AS (SELECT p.group_number, p.step, sum(p.count)::double precision AS value FROM p GROUP BY 1, 2)
+, answered AS (SELECT p.group_number, p.step, sum(p.count::double precision) AS value FROM p GROUP BY 1, 2)
 -- include: answer
 
 -- name: number_first
@@ -191,7 +217,7 @@ WITH wanted AS (
         w.is_cumulative AND w.is_monotonic AND (d.start_timestamp IS NULL OR d.last < d.max OR d.min < d.first) AS is_untold
     FROM wanted w
     JOIN tidegauge.metrics_daily_stored d ON d.series_id = w.series_id
-    WHERE d.bucket >= %(daily_from)s::timestamptz AND d.bucket < %(daily_to)s::timestamptz
+    WHERE d.series_id = ANY (%(series)s::bigint[]) AND d.bucket >= %(daily_from)s::timestamptz AND d.bucket < %(daily_to)s::timestamptz
         AND (%(daily_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(daily_parts)s::timestamptz[]) %% 2 = 1)
     UNION ALL
     SELECT
@@ -202,17 +228,42 @@ WITH wanted AS (
         w.is_cumulative AND w.is_monotonic AND (d.start_timestamp IS NULL OR d.last < d.max OR d.min < d.first) AS is_untold
     FROM wanted w
     JOIN tidegauge.metrics_hourly_stored d ON d.series_id = w.series_id
-    WHERE d.bucket >= %(hourly_from)s::timestamptz AND d.bucket < %(hourly_to)s::timestamptz
+    WHERE d.series_id = ANY (%(series)s::bigint[]) AND d.bucket >= %(hourly_from)s::timestamptz AND d.bucket < %(hourly_to)s::timestamptz
         AND (%(hourly_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(hourly_parts)s::timestamptz[]) %% 2 = 1)
     UNION ALL
-    SELECT w.*, m.timestamp, m.start_timestamp, 1, b.value, b.value, b.value, b.value, false
-    FROM unnest(%(raw_starts)s::timestamptz[], %(raw_ends)s::timestamptz[]) AS s (part_start, part_end)
+    SELECT w.*, m.timestamp, m.start_timestamp, 1::bigint, b.value, b.value, b.value, b.value, false
+    FROM unnest(%(raw1_starts)s::timestamptz[], %(raw1_ends)s::timestamptz[]) AS s (part_start, part_end)
     CROSS JOIN wanted w
     JOIN tidegauge.metrics m ON m.series_id = w.series_id
     CROSS JOIN LATERAL (
         SELECT CASE WHEN abs(m.value) < 1e290 THEN m.value ELSE sign(m.value) * 'Infinity'::double precision END AS value
     ) b
-    WHERE m.timestamp >= %(raw_from)s::timestamptz AND m.timestamp < %(raw_to)s::timestamptz
+    WHERE m.series_id = ANY (%(series)s::bigint[])
+        AND m.timestamp >= %(raw1_from)s::timestamptz AND m.timestamp < %(raw1_to)s::timestamptz
+        AND m.timestamp >= s.part_start AND m.timestamp < s.part_end
+        AND m.flags & 1 = 0 AND m.value IS NOT NULL AND m.value <> 'NaN'::double precision
+    UNION ALL
+    SELECT w.*, m.timestamp, m.start_timestamp, 1::bigint, b.value, b.value, b.value, b.value, false
+    FROM unnest(%(raw2_starts)s::timestamptz[], %(raw2_ends)s::timestamptz[]) AS s (part_start, part_end)
+    CROSS JOIN wanted w
+    JOIN tidegauge.metrics m ON m.series_id = w.series_id
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN abs(m.value) < 1e290 THEN m.value ELSE sign(m.value) * 'Infinity'::double precision END AS value
+    ) b
+    WHERE m.series_id = ANY (%(series)s::bigint[])
+        AND m.timestamp >= %(raw2_from)s::timestamptz AND m.timestamp < %(raw2_to)s::timestamptz
+        AND m.timestamp >= s.part_start AND m.timestamp < s.part_end
+        AND m.flags & 1 = 0 AND m.value IS NOT NULL AND m.value <> 'NaN'::double precision
+    UNION ALL
+    SELECT w.*, m.timestamp, m.start_timestamp, 1::bigint, b.value, b.value, b.value, b.value, false
+    FROM unnest(%(raw3_starts)s::timestamptz[], %(raw3_ends)s::timestamptz[]) AS s (part_start, part_end)
+    CROSS JOIN wanted w
+    JOIN tidegauge.metrics m ON m.series_id = w.series_id
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN abs(m.value) < 1e290 THEN m.value ELSE sign(m.value) * 'Infinity'::double precision END AS value
+    ) b
+    WHERE m.series_id = ANY (%(series)s::bigint[])
+        AND m.timestamp >= %(raw3_from)s::timestamptz AND m.timestamp < %(raw3_to)s::timestamptz
         AND m.timestamp >= s.part_start AND m.timestamp < s.part_end
         AND m.flags & 1 = 0 AND m.value IS NOT NULL AND m.value <> 'NaN'::double precision
 ), chained AS (
@@ -264,7 +315,7 @@ WITH wanted AS (
         w.is_cumulative AND (d.start_timestamp IS NULL OR d.last_count < d.first_count) AS is_untold
     FROM wanted w
     JOIN tidegauge.metric_histograms_daily_stored d ON d.series_id = w.series_id
-    WHERE d.bucket >= %(daily_from)s::timestamptz AND d.bucket < %(daily_to)s::timestamptz
+    WHERE d.series_id = ANY (%(series)s::bigint[]) AND d.bucket >= %(daily_from)s::timestamptz AND d.bucket < %(daily_to)s::timestamptz
         AND (%(daily_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(daily_parts)s::timestamptz[]) %% 2 = 1)
     UNION ALL
     SELECT
@@ -274,18 +325,45 @@ WITH wanted AS (
         w.is_cumulative AND (d.start_timestamp IS NULL OR d.last_count < d.first_count) AS is_untold
     FROM wanted w
     JOIN tidegauge.metric_histograms_hourly_stored d ON d.series_id = w.series_id
-    WHERE d.bucket >= %(hourly_from)s::timestamptz AND d.bucket < %(hourly_to)s::timestamptz
+    WHERE d.series_id = ANY (%(series)s::bigint[]) AND d.bucket >= %(hourly_from)s::timestamptz AND d.bucket < %(hourly_to)s::timestamptz
         AND (%(hourly_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(hourly_parts)s::timestamptz[]) %% 2 = 1)
     UNION ALL
-    SELECT w.*, m.timestamp, m.start_timestamp, 1, m.count, b.sum, nullif(m.min, 'NaN'), nullif(m.max, 'NaN'),
+    SELECT w.*, m.timestamp, m.start_timestamp, 1::bigint, m.count, b.sum, nullif(m.min, 'NaN'), nullif(m.max, 'NaN'),
         m.count, m.count, b.sum, b.sum, false
-    FROM unnest(%(raw_starts)s::timestamptz[], %(raw_ends)s::timestamptz[]) AS s (part_start, part_end)
+    FROM unnest(%(raw1_starts)s::timestamptz[], %(raw1_ends)s::timestamptz[]) AS s (part_start, part_end)
     CROSS JOIN wanted w
     JOIN tidegauge.metric_histograms m ON m.series_id = w.series_id
     CROSS JOIN LATERAL (
         SELECT CASE WHEN abs(m.sum) < 1e290 THEN m.sum ELSE sign(m.sum) * 'Infinity'::double precision END AS sum
     ) b
-    WHERE m.timestamp >= %(raw_from)s::timestamptz AND m.timestamp < %(raw_to)s::timestamptz
+    WHERE m.series_id = ANY (%(series)s::bigint[])
+        AND m.timestamp >= %(raw1_from)s::timestamptz AND m.timestamp < %(raw1_to)s::timestamptz
+        AND m.timestamp >= s.part_start AND m.timestamp < s.part_end
+        AND m.flags & 1 = 0 AND m.sum IS DISTINCT FROM 'NaN'::double precision
+    UNION ALL
+    SELECT w.*, m.timestamp, m.start_timestamp, 1::bigint, m.count, b.sum, nullif(m.min, 'NaN'), nullif(m.max, 'NaN'),
+        m.count, m.count, b.sum, b.sum, false
+    FROM unnest(%(raw2_starts)s::timestamptz[], %(raw2_ends)s::timestamptz[]) AS s (part_start, part_end)
+    CROSS JOIN wanted w
+    JOIN tidegauge.metric_histograms m ON m.series_id = w.series_id
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN abs(m.sum) < 1e290 THEN m.sum ELSE sign(m.sum) * 'Infinity'::double precision END AS sum
+    ) b
+    WHERE m.series_id = ANY (%(series)s::bigint[])
+        AND m.timestamp >= %(raw2_from)s::timestamptz AND m.timestamp < %(raw2_to)s::timestamptz
+        AND m.timestamp >= s.part_start AND m.timestamp < s.part_end
+        AND m.flags & 1 = 0 AND m.sum IS DISTINCT FROM 'NaN'::double precision
+    UNION ALL
+    SELECT w.*, m.timestamp, m.start_timestamp, 1::bigint, m.count, b.sum, nullif(m.min, 'NaN'), nullif(m.max, 'NaN'),
+        m.count, m.count, b.sum, b.sum, false
+    FROM unnest(%(raw3_starts)s::timestamptz[], %(raw3_ends)s::timestamptz[]) AS s (part_start, part_end)
+    CROSS JOIN wanted w
+    JOIN tidegauge.metric_histograms m ON m.series_id = w.series_id
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN abs(m.sum) < 1e290 THEN m.sum ELSE sign(m.sum) * 'Infinity'::double precision END AS sum
+    ) b
+    WHERE m.series_id = ANY (%(series)s::bigint[])
+        AND m.timestamp >= %(raw3_from)s::timestamptz AND m.timestamp < %(raw3_to)s::timestamptz
         AND m.timestamp >= s.part_start AND m.timestamp < s.part_end
         AND m.flags & 1 = 0 AND m.sum IS DISTINCT FROM 'NaN'::double precision
 ), chained AS (
@@ -389,16 +467,45 @@ WITH wanted AS (
 WITH wanted AS (
     SELECT * FROM unnest(%(series)s::bigint[], %(groups)s::integer[]) AS w (series_id, group_number)
 ), part AS (
-    SELECT w.*, m.timestamp AS at, m.start_timestamp, true AS is_cumulative, false AS is_untold, 1 AS points, m.count, b.sum,
+    SELECT w.*, m.timestamp AS at, m.start_timestamp, true AS is_cumulative, false AS is_untold, 1::bigint AS points, m.count, b.sum,
         NULL::double precision AS min, NULL::double precision AS max, m.count AS first_count, m.count AS last_count,
         b.sum AS first_sum, b.sum AS last_sum
-    FROM unnest(%(raw_starts)s::timestamptz[], %(raw_ends)s::timestamptz[]) AS s (part_start, part_end)
+    FROM unnest(%(raw1_starts)s::timestamptz[], %(raw1_ends)s::timestamptz[]) AS s (part_start, part_end)
     CROSS JOIN wanted w
     JOIN tidegauge.metric_summaries m ON m.series_id = w.series_id
     CROSS JOIN LATERAL (
         SELECT CASE WHEN abs(m.sum) < 1e290 THEN m.sum ELSE sign(m.sum) * 'Infinity'::double precision END AS sum
     ) b
-    WHERE m.timestamp >= %(raw_from)s::timestamptz AND m.timestamp < %(raw_to)s::timestamptz
+    WHERE m.series_id = ANY (%(series)s::bigint[])
+        AND m.timestamp >= %(raw1_from)s::timestamptz AND m.timestamp < %(raw1_to)s::timestamptz
+        AND m.timestamp >= s.part_start AND m.timestamp < s.part_end
+        AND m.flags & 1 = 0 AND m.sum IS DISTINCT FROM 'NaN'::double precision
+    UNION ALL
+    SELECT w.*, m.timestamp AS at, m.start_timestamp, true AS is_cumulative, false AS is_untold, 1::bigint AS points, m.count, b.sum,
+        NULL::double precision AS min, NULL::double precision AS max, m.count AS first_count, m.count AS last_count,
+        b.sum AS first_sum, b.sum AS last_sum
+    FROM unnest(%(raw2_starts)s::timestamptz[], %(raw2_ends)s::timestamptz[]) AS s (part_start, part_end)
+    CROSS JOIN wanted w
+    JOIN tidegauge.metric_summaries m ON m.series_id = w.series_id
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN abs(m.sum) < 1e290 THEN m.sum ELSE sign(m.sum) * 'Infinity'::double precision END AS sum
+    ) b
+    WHERE m.series_id = ANY (%(series)s::bigint[])
+        AND m.timestamp >= %(raw2_from)s::timestamptz AND m.timestamp < %(raw2_to)s::timestamptz
+        AND m.timestamp >= s.part_start AND m.timestamp < s.part_end
+        AND m.flags & 1 = 0 AND m.sum IS DISTINCT FROM 'NaN'::double precision
+    UNION ALL
+    SELECT w.*, m.timestamp AS at, m.start_timestamp, true AS is_cumulative, false AS is_untold, 1::bigint AS points, m.count, b.sum,
+        NULL::double precision AS min, NULL::double precision AS max, m.count AS first_count, m.count AS last_count,
+        b.sum AS first_sum, b.sum AS last_sum
+    FROM unnest(%(raw3_starts)s::timestamptz[], %(raw3_ends)s::timestamptz[]) AS s (part_start, part_end)
+    CROSS JOIN wanted w
+    JOIN tidegauge.metric_summaries m ON m.series_id = w.series_id
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN abs(m.sum) < 1e290 THEN m.sum ELSE sign(m.sum) * 'Infinity'::double precision END AS sum
+    ) b
+    WHERE m.series_id = ANY (%(series)s::bigint[])
+        AND m.timestamp >= %(raw3_from)s::timestamptz AND m.timestamp < %(raw3_to)s::timestamptz
         AND m.timestamp >= s.part_start AND m.timestamp < s.part_end
         AND m.flags & 1 = 0 AND m.sum IS DISTINCT FROM 'NaN'::double precision
 ), chained AS (

@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 
 from tests.integration.query import points, reference
-from tests.integration.query.points import DAY_NS, DAYS, HOUR_NS, KINDS, Filled, Kind
+from tests.integration.query.points import DAY_NS, DAYS, KINDS, Filled, Kind
 from tests.servers.timescaledb import TestDatabase
 from tidegauge.model.query import Aggregation, SeriesSelector, TimeRange
 from tidegauge.model.records import Series

@@ -108,7 +108,6 @@ def _steps_query(type_: str, aggregation: Aggregation) -> str:
 def _steps_parameters(series: Sequence[Series], groups: Sequence[int], reading: Reading) -> dict[str, object]:
     time, edges = reading.steps.time, reading.steps.edges
     is_fixed = isinstance(edges, range)
-    raw = reading.ranges(Level.RAW)
     return {
         "series": [one.series_id for one in series],
         "groups": list(groups),
@@ -118,9 +117,7 @@ def _steps_parameters(series: Sequence[Series], groups: Sequence[int], reading: 
         "scan_start": timestamp(reading.scan_start_ns),
         "step": timedelta(microseconds=edges.step // 1000) if isinstance(edges, range) else None,
         "edges": None if is_fixed else [timestamp(edge) for edge in edges],
-        "raw_starts": [timestamp(one.start_ns) for one in raw],
-        "raw_ends": [timestamp(one.end_ns) for one in raw],
-        **tier_parameters(reading, (Level.RAW, Level.HOURLY, Level.DAILY)),
+        **tier_parameters(reading, (Level.HOURLY, Level.DAILY)),
     }
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from itertools import pairwise
 
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
 from psycopg.pq import Format
 
 from tidegauge.errors import InvalidArgument
+from tidegauge.model.query import TimeRange
 from tidegauge.model.tiers import Level, Reading
 from tidegauge.storage.postgres.reading import timestamp
 
@@ -17,25 +19,42 @@ from tidegauge.storage.postgres.reading import timestamp
 TIMES_OID, FLOATS_OID, INTEGERS_OID = 1185, 1022, 1016
 # Number of dimensions, flags, element type, length, lower bound: PostgreSQL's array_send().
 _HEADER = struct.Struct(">iiIii")
+_NEIGHBOURHOODS = 3
 # Microseconds from 1970 to 2000, where PostgreSQL's timestamps begin.
 _EPOCH_US = 946_684_800_000_000
 
 
 def tier_parameters(reading: Reading, levels: Sequence[Level]) -> dict[str, object]:
-    """``<tier>_from`` and ``<tier>_to``, equal for nothing; where there are holes in between ``<tier>_parts``, starts and ends in turn."""
+    """What bounds each tier's part of a statement.
+
+    Of each rollup ``<tier>_from`` and ``<tier>_to``, equal for nothing, and where there are holes in between ``<tier>_parts``, starts and
+    ends in turn; of raw data ``raw1_from``, ``raw1_to``, ``raw1_starts``, ``raw1_ends`` … ``raw3_ends``.
+    """
     found: dict[str, object] = {}
     for level in levels:
         ranges = reading.ranges(level)
-        start, end = (ranges[0].start_ns, ranges[-1].end_ns) if ranges else (0, 0)
-        # A level may go on where the first step begins.
         edges = [edge for one in ranges for edge in (one.start_ns, one.end_ns)]
+        # A level may go on where the first step begins.
         has_holes = any(one != other for one, other in zip(edges[1:-1:2], edges[2:-1:2], strict=True))
-        found |= {
-            f"{level.value}_from": timestamp(start),
-            f"{level.value}_to": timestamp(end),
-            f"{level.value}_parts": [timestamp(edge) for edge in edges] if has_holes else None,
-        }
+        found |= _bounds(level.value, ranges) | {f"{level.value}_parts": [timestamp(edge) for edge in edges] if has_holes else None}
+    for number, near in enumerate(_neighbourhoods(reading.ranges(Level.RAW)), 1):
+        found |= _bounds(f"raw{number}", near)
+        found[f"raw{number}_starts"] = [timestamp(one.start_ns) for one in near]
+        found[f"raw{number}_ends"] = [timestamp(one.end_ns) for one in near]
     return found
+
+
+def _bounds(name: str, ranges: Sequence[TimeRange]) -> dict[str, object]:
+    start, end = (ranges[0].start_ns, ranges[-1].end_ns) if ranges else (0, 0)
+    return {f"{name}_from": timestamp(start), f"{name}_to": timestamp(end)}
+
+
+def _neighbourhoods(ranges: Sequence[TimeRange]) -> list[Sequence[TimeRange]]:
+    """The ranges cut at the widest gaps between them, three parts; the last ones may be empty."""
+    gaps = sorted(range(1, len(ranges)), key=lambda place: ranges[place - 1].end_ns - ranges[place].start_ns)
+    cuts = [0, *sorted(gaps[: _NEIGHBOURHOODS - 1]), len(ranges)]
+    parts = [ranges[start:end] for start, end in pairwise(cuts)]
+    return parts + [()] * (_NEIGHBOURHOODS - len(parts))
 
 
 def too_many_values(limit: int) -> InvalidArgument:
