@@ -4,7 +4,7 @@
 
     from tidegauge.client import TidegaugeClient, queries
 
-    with TidegaugeClient("http://localhost:8080") as client:
+    with TidegaugeClient("http://localhost:4320") as client:
         frame = client.run(queries.metric_range("cart.orders", step="1h", start="now-7d")).to_pandas()
 
 A question is made by a function of :mod:`tidegauge.client.queries` and asked by :class:`TidegaugeClient` or :class:`AsyncTidegaugeClient`.

@@ -24,7 +24,7 @@ class TidegaugeClient:
 
     ::
 
-        with TidegaugeClient("http://localhost:8080") as client:
+        with TidegaugeClient("http://localhost:4320") as client:
             frame = client.run(queries.metric_range("http.server.request.duration", step="1h")).to_pandas()
 
     Args:
