@@ -81,10 +81,10 @@ WHERE s.tenant_id = %(tenant_id)s AND s.metric_name = %(metric_name)s
 ORDER BY s.series_id
 LIMIT %(limit)s;
 
--- What follows reads whole buckets of the rollups and raw data at the edges, as planned: of each tier from <tier>_from to <tier>_to, where
--- there are holes in between within <tier>_parts (starts and ends in turn); of raw data up to three neighbourhoods
--- raw<n>_from to raw<n>_to, each a scan of its own whose plan looks at its chunks alone, of parts raw<n>_starts to raw<n>_ends. Steps are
--- of `step` from `start` on, or lie between `edges`. Answers are one row a group, with the steps' starts and values as arrays.
+-- What follows reads whole buckets of the rollups and raw data at the edges, as planned. Each tier is read in up to so many neighbourhoods,
+-- each a scan of its own whose plan looks at its chunks alone: <tier><n>_from to <tier><n>_to; where there are holes in it, of rollups within
+-- <tier><n>_parts (starts and ends in turn), of raw data from raw<n>_starts to raw<n>_ends. Steps are of `step` from `start` on, or lie
+-- between `edges`. Answers are one row a group, with the steps' starts and values as arrays.
 
 -- fragment: number_parts
 -- The points and buckets of numbers. Where a bucket holds several epochs each counts as being where it began.
@@ -97,8 +97,8 @@ WITH wanted AS (
         d.count, d.sum, d.min, d.max, d.first, d.last
     FROM wanted w
     JOIN tidegauge.metrics_daily_stored d ON d.series_id = w.series_id
-    WHERE d.series_id = ANY (%(series)s::bigint[]) AND d.bucket >= %(daily_from)s::timestamptz AND d.bucket < %(daily_to)s::timestamptz
-        AND (%(daily_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(daily_parts)s::timestamptz[]) %% 2 = 1)
+    WHERE d.series_id = ANY (%(series)s::bigint[]) AND d.bucket >= %(daily1_from)s::timestamptz AND d.bucket < %(daily1_to)s::timestamptz
+        AND (%(daily1_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(daily1_parts)s::timestamptz[]) %% 2 = 1)
     UNION ALL
     SELECT
         w.group_number, d.bucket AS near,
@@ -106,8 +106,17 @@ WITH wanted AS (
         d.count, d.sum, d.min, d.max, d.first, d.last
     FROM wanted w
     JOIN tidegauge.metrics_hourly_stored d ON d.series_id = w.series_id
-    WHERE d.series_id = ANY (%(series)s::bigint[]) AND d.bucket >= %(hourly_from)s::timestamptz AND d.bucket < %(hourly_to)s::timestamptz
-        AND (%(hourly_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(hourly_parts)s::timestamptz[]) %% 2 = 1)
+    WHERE d.series_id = ANY (%(series)s::bigint[]) AND d.bucket >= %(hourly1_from)s::timestamptz AND d.bucket < %(hourly1_to)s::timestamptz
+        AND (%(hourly1_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(hourly1_parts)s::timestamptz[]) %% 2 = 1)
+    UNION ALL
+    SELECT
+        w.group_number, d.bucket AS near,
+        least(greatest(d.bucket, d.start_timestamp), d.bucket + INTERVAL '1 hour' - INTERVAL '1 microsecond') AS at,
+        d.count, d.sum, d.min, d.max, d.first, d.last
+    FROM wanted w
+    JOIN tidegauge.metrics_hourly_stored d ON d.series_id = w.series_id
+    WHERE d.series_id = ANY (%(series)s::bigint[]) AND d.bucket >= %(hourly2_from)s::timestamptz AND d.bucket < %(hourly2_to)s::timestamptz
+        AND (%(hourly2_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(hourly2_parts)s::timestamptz[]) %% 2 = 1)
     UNION ALL
     SELECT w.group_number, m.timestamp, m.timestamp, 1::bigint,
         CASE WHEN abs(m.value) < 1e290 THEN m.value ELSE sign(m.value) * 'Infinity'::double precision END,
@@ -217,8 +226,8 @@ WITH wanted AS (
         w.is_cumulative AND w.is_monotonic AND (d.start_timestamp IS NULL OR d.last < d.max OR d.min < d.first) AS is_untold
     FROM wanted w
     JOIN tidegauge.metrics_daily_stored d ON d.series_id = w.series_id
-    WHERE d.series_id = ANY (%(series)s::bigint[]) AND d.bucket >= %(daily_from)s::timestamptz AND d.bucket < %(daily_to)s::timestamptz
-        AND (%(daily_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(daily_parts)s::timestamptz[]) %% 2 = 1)
+    WHERE d.series_id = ANY (%(series)s::bigint[]) AND d.bucket >= %(daily1_from)s::timestamptz AND d.bucket < %(daily1_to)s::timestamptz
+        AND (%(daily1_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(daily1_parts)s::timestamptz[]) %% 2 = 1)
     UNION ALL
     SELECT
         w.*, d.bucket AS at, d.start_timestamp, d.count, d.sum,
@@ -228,8 +237,19 @@ WITH wanted AS (
         w.is_cumulative AND w.is_monotonic AND (d.start_timestamp IS NULL OR d.last < d.max OR d.min < d.first) AS is_untold
     FROM wanted w
     JOIN tidegauge.metrics_hourly_stored d ON d.series_id = w.series_id
-    WHERE d.series_id = ANY (%(series)s::bigint[]) AND d.bucket >= %(hourly_from)s::timestamptz AND d.bucket < %(hourly_to)s::timestamptz
-        AND (%(hourly_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(hourly_parts)s::timestamptz[]) %% 2 = 1)
+    WHERE d.series_id = ANY (%(series)s::bigint[]) AND d.bucket >= %(hourly1_from)s::timestamptz AND d.bucket < %(hourly1_to)s::timestamptz
+        AND (%(hourly1_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(hourly1_parts)s::timestamptz[]) %% 2 = 1)
+    UNION ALL
+    SELECT
+        w.*, d.bucket AS at, d.start_timestamp, d.count, d.sum,
+        CASE WHEN abs(d.first) < 1e290 THEN d.first ELSE sign(d.first) * 'Infinity'::double precision END AS first,
+        CASE WHEN abs(d.last) < 1e290 THEN d.last ELSE sign(d.last) * 'Infinity'::double precision END AS last,
+        CASE WHEN abs(d.max) < 1e290 THEN d.max ELSE sign(d.max) * 'Infinity'::double precision END AS max,
+        w.is_cumulative AND w.is_monotonic AND (d.start_timestamp IS NULL OR d.last < d.max OR d.min < d.first) AS is_untold
+    FROM wanted w
+    JOIN tidegauge.metrics_hourly_stored d ON d.series_id = w.series_id
+    WHERE d.series_id = ANY (%(series)s::bigint[]) AND d.bucket >= %(hourly2_from)s::timestamptz AND d.bucket < %(hourly2_to)s::timestamptz
+        AND (%(hourly2_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(hourly2_parts)s::timestamptz[]) %% 2 = 1)
     UNION ALL
     SELECT w.*, m.timestamp, m.start_timestamp, 1::bigint, b.value, b.value, b.value, b.value, false
     FROM unnest(%(raw1_starts)s::timestamptz[], %(raw1_ends)s::timestamptz[]) AS s (part_start, part_end)
@@ -315,8 +335,8 @@ WITH wanted AS (
         w.is_cumulative AND (d.start_timestamp IS NULL OR d.last_count < d.first_count) AS is_untold
     FROM wanted w
     JOIN tidegauge.metric_histograms_daily_stored d ON d.series_id = w.series_id
-    WHERE d.series_id = ANY (%(series)s::bigint[]) AND d.bucket >= %(daily_from)s::timestamptz AND d.bucket < %(daily_to)s::timestamptz
-        AND (%(daily_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(daily_parts)s::timestamptz[]) %% 2 = 1)
+    WHERE d.series_id = ANY (%(series)s::bigint[]) AND d.bucket >= %(daily1_from)s::timestamptz AND d.bucket < %(daily1_to)s::timestamptz
+        AND (%(daily1_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(daily1_parts)s::timestamptz[]) %% 2 = 1)
     UNION ALL
     SELECT
         w.*, d.bucket AS at, d.start_timestamp, d.points, d.count, d.sum, d.min, d.max, d.first_count, d.last_count,
@@ -325,8 +345,18 @@ WITH wanted AS (
         w.is_cumulative AND (d.start_timestamp IS NULL OR d.last_count < d.first_count) AS is_untold
     FROM wanted w
     JOIN tidegauge.metric_histograms_hourly_stored d ON d.series_id = w.series_id
-    WHERE d.series_id = ANY (%(series)s::bigint[]) AND d.bucket >= %(hourly_from)s::timestamptz AND d.bucket < %(hourly_to)s::timestamptz
-        AND (%(hourly_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(hourly_parts)s::timestamptz[]) %% 2 = 1)
+    WHERE d.series_id = ANY (%(series)s::bigint[]) AND d.bucket >= %(hourly1_from)s::timestamptz AND d.bucket < %(hourly1_to)s::timestamptz
+        AND (%(hourly1_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(hourly1_parts)s::timestamptz[]) %% 2 = 1)
+    UNION ALL
+    SELECT
+        w.*, d.bucket AS at, d.start_timestamp, d.points, d.count, d.sum, d.min, d.max, d.first_count, d.last_count,
+        CASE WHEN abs(d.first_sum) < 1e290 THEN d.first_sum ELSE sign(d.first_sum) * 'Infinity'::double precision END AS first_sum,
+        CASE WHEN abs(d.last_sum) < 1e290 THEN d.last_sum ELSE sign(d.last_sum) * 'Infinity'::double precision END AS last_sum,
+        w.is_cumulative AND (d.start_timestamp IS NULL OR d.last_count < d.first_count) AS is_untold
+    FROM wanted w
+    JOIN tidegauge.metric_histograms_hourly_stored d ON d.series_id = w.series_id
+    WHERE d.series_id = ANY (%(series)s::bigint[]) AND d.bucket >= %(hourly2_from)s::timestamptz AND d.bucket < %(hourly2_to)s::timestamptz
+        AND (%(hourly2_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(hourly2_parts)s::timestamptz[]) %% 2 = 1)
     UNION ALL
     SELECT w.*, m.timestamp, m.start_timestamp, 1::bigint, m.count, b.sum, nullif(m.min, 'NaN'), nullif(m.max, 'NaN'),
         m.count, m.count, b.sum, b.sum, false

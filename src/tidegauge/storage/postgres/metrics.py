@@ -19,6 +19,8 @@ from tidegauge.storage.postgres.database import Database
 from tidegauge.storage.postgres.planned import FLOATS_OID, TIMES_OID, Floats, Microseconds, tier_parameters, too_many_values
 from tidegauge.storage.postgres.reading import Row, rows, timestamp
 
+# In how many each tier is read: at both ends of a range, and where late data keeps rollups from being read.
+_NEIGHBOURHOODS = {Level.RAW: 3, Level.HOURLY: 2, Level.DAILY: 1}
 _REGULAR = (MatchOperator.REGEX, MatchOperator.NOT_REGEX)
 _LIKE_SPECIAL = re.compile(r"([\\%_])")
 
@@ -117,7 +119,7 @@ def _steps_parameters(series: Sequence[Series], groups: Sequence[int], reading: 
         "scan_start": timestamp(reading.scan_start_ns),
         "step": timedelta(microseconds=edges.step // 1000) if isinstance(edges, range) else None,
         "edges": None if is_fixed else [timestamp(edge) for edge in edges],
-        **tier_parameters(reading, (Level.HOURLY, Level.DAILY)),
+        **tier_parameters(reading, _NEIGHBOURHOODS),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from psycopg.abc import Buffer
@@ -19,29 +19,33 @@ from tidegauge.storage.postgres.reading import timestamp
 TIMES_OID, FLOATS_OID, INTEGERS_OID = 1185, 1022, 1016
 # Number of dimensions, flags, element type, length, lower bound: PostgreSQL's array_send().
 _HEADER = struct.Struct(">iiIii")
-_NEIGHBOURHOODS = 3
 # Microseconds from 1970 to 2000, where PostgreSQL's timestamps begin.
 _EPOCH_US = 946_684_800_000_000
 
 
-def tier_parameters(reading: Reading, levels: Sequence[Level]) -> dict[str, object]:
-    """What bounds each tier's part of a statement.
+def tier_parameters(reading: Reading, neighbourhoods: Mapping[Level, int]) -> dict[str, object]:
+    """What bounds each tier's part of a statement, which reads each in so many neighbourhoods, numbered from 1.
 
-    Of each rollup ``<tier>_from`` and ``<tier>_to``, equal for nothing, and where there are holes in between ``<tier>_parts``, starts and
-    ends in turn; of raw data ``raw1_from``, ``raw1_to``, ``raw1_starts``, ``raw1_ends`` … ``raw3_ends``.
+    ``<tier><n>_from`` and ``<tier><n>_to``, equal for nothing; of rollups, where there are holes in between, ``<tier><n>_parts``, starts
+    and ends in turn; of raw data ``raw<n>_starts`` and ``raw<n>_ends``.
     """
     found: dict[str, object] = {}
-    for level in levels:
-        ranges = reading.ranges(level)
-        edges = [edge for one in ranges for edge in (one.start_ns, one.end_ns)]
-        # A level may go on where the first step begins.
-        has_holes = any(one != other for one, other in zip(edges[1:-1:2], edges[2:-1:2], strict=True))
-        found |= _bounds(level.value, ranges) | {f"{level.value}_parts": [timestamp(edge) for edge in edges] if has_holes else None}
-    for number, near in enumerate(_neighbourhoods(reading.ranges(Level.RAW)), 1):
-        found |= _bounds(f"raw{number}", near)
-        found[f"raw{number}_starts"] = [timestamp(one.start_ns) for one in near]
-        found[f"raw{number}_ends"] = [timestamp(one.end_ns) for one in near]
+    for level, most in neighbourhoods.items():
+        for number, ranges in enumerate(_neighbourhoods(reading.ranges(level), most), 1):
+            name = f"{level.value}{number}"
+            found |= _bounds(name, ranges) | (_raw_parts if level is Level.RAW else _parts)(name, ranges)
     return found
+
+
+def _parts(name: str, ranges: Sequence[TimeRange]) -> dict[str, object]:
+    edges = [edge for one in ranges for edge in (one.start_ns, one.end_ns)]
+    # A level may go on where the first step begins.
+    has_holes = any(one != other for one, other in zip(edges[1:-1:2], edges[2:-1:2], strict=True))
+    return {f"{name}_parts": [timestamp(edge) for edge in edges] if has_holes else None}
+
+
+def _raw_parts(name: str, ranges: Sequence[TimeRange]) -> dict[str, object]:
+    return {f"{name}_starts": [timestamp(one.start_ns) for one in ranges], f"{name}_ends": [timestamp(one.end_ns) for one in ranges]}
 
 
 def _bounds(name: str, ranges: Sequence[TimeRange]) -> dict[str, object]:
@@ -49,12 +53,11 @@ def _bounds(name: str, ranges: Sequence[TimeRange]) -> dict[str, object]:
     return {f"{name}_from": timestamp(start), f"{name}_to": timestamp(end)}
 
 
-def _neighbourhoods(ranges: Sequence[TimeRange]) -> list[Sequence[TimeRange]]:
-    """The ranges cut at the widest gaps between them, three parts; the last ones may be empty."""
+def _neighbourhoods(ranges: Sequence[TimeRange], most: int) -> list[Sequence[TimeRange]]:
+    """The ranges cut at the widest gaps between them into ``most`` parts, of which the last may be empty."""
     gaps = sorted(range(1, len(ranges)), key=lambda place: ranges[place - 1].end_ns - ranges[place].start_ns)
-    cuts = [0, *sorted(gaps[: _NEIGHBOURHOODS - 1]), len(ranges)]
-    parts = [ranges[start:end] for start, end in pairwise(cuts)]
-    return parts + [()] * (_NEIGHBOURHOODS - len(parts))
+    parts = [ranges[start:end] for start, end in pairwise([0, *sorted(gaps[: most - 1]), len(ranges)])]
+    return parts + [()] * (most - len(parts))
 
 
 def too_many_values(limit: int) -> InvalidArgument:
