@@ -36,8 +36,10 @@ _TELLING = frozenset(Comparison) - {Comparison.ABSENT}
 class PostgresAttributeIndex:
     """An :class:`tidegauge.storage.attribute_interface.AttributeIndex`, and a ``CompactingStore``."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, grace: timedelta = _GRACE) -> None:
+        """Prepare; pieces of an hour that is over are left alone for ``grace``, in which more of them may come."""
         self._database = database
+        self._grace = grace
         self._sql = sqlfiles.queries("attributes")
 
     async def attribute_candidates(
@@ -53,7 +55,7 @@ class PostgresAttributeIndex:
     async def compact(self) -> int:
         """See ``CompactingStore``."""
         limits = {
-            "block_spans": BLOCK_SPANS, "most_pieces": _MOST_PIECES, "grace": _GRACE, "groups": _GROUPS, "pieces": _PIECES
+            "block_spans": BLOCK_SPANS, "most_pieces": _MOST_PIECES, "grace": self._grace, "groups": _GROUPS, "pieces": _PIECES
         }  # fmt: skip
         async with self._database.writing() as connection:
             async with connection.cursor(row_factory=class_row(StoredPiece)) as cursor:
