@@ -26,8 +26,8 @@ def _covered(span: SpanTimes, children: Iterable[SpanTimes]) -> int:
     """Length of the union of the children's times within the span's."""
     total, reached = 0, span.start_ns
     for child in sorted(children, key=lambda child: child.start_ns):
-        end = min(child.end_ns, span.end_ns)
-        if end > reached:
-            total += end - max(child.start_ns, reached)
+        begin, end = max(child.start_ns, reached), min(child.end_ns, span.end_ns)
+        if begin < end:
+            total += end - begin
             reached = end
     return total
