@@ -67,6 +67,8 @@ export function confinementSql(reader) {
        END IF;
      END $do$`,
     'REVOKE CREATE ON SCHEMA public FROM PUBLIC',
+    // PostgreSQL's initdb does so; PGlite's cluster comes without.
+    'REVOKE ALL ON TABLE pg_catalog.pg_largeobject FROM PUBLIC',
     revokeSql(),
   ];
 }

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO
 
-from tidegauge.errors import InvalidArgument
+from tidegauge.errors import InvalidArgument, SqlTooCostly
 from tidegauge.model.sql import Bounds, Column, Row
 from tidegauge.query import sql_parameters, sql_text
 from tidegauge.query.sql_forms import CsvWriter, Ending, Form, JsonWriter, Truncated, Writer
@@ -126,6 +126,11 @@ class _Sink:
             if self._bytes_left < 0:
                 taken, self._truncated = taken[:place], Truncated.BYTES
                 break
+        if self._truncated is Truncated.BYTES and not self._rows + len(taken):
+            raise SqlTooCostly(
+                "the first row is too large for an answer",
+                hint="select fewer columns, or left() of long ones; TIDEGAUGE_SQL_MAX_BYTES is the limit",
+            )
         self._rows_left -= len(taken)
         self._rows += len(taken)
         self._writer.rows(taken)

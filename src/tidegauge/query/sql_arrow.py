@@ -8,6 +8,7 @@ arrays of one dimension are lists. Each field's metadata has PostgreSQL's name o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import time
 from typing import IO, Any
 
 import pyarrow as pa
@@ -111,6 +112,8 @@ def _scalars(column: Column, wanted: Any, values: Sequence[bytes | None]) -> Any
         return pa.array([None if value is None else bytes.fromhex(value[2:].decode()) for value in values], wanted)
     if column.kind is Kind.BOOLEAN:
         return pa.array([None if value is None else value == b"t" for value in values], wanted)
+    if column.kind is Kind.TIME:
+        return pa.array([None if value is None else time.fromisoformat(value.decode()) for value in values], wanted)
     make = _REWRITTEN.get(column.kind)
     texts = [None if value is None else (value if make is None else make(value)).decode(errors="replace") for value in values]
     found = pa.array(texts, pa.string())

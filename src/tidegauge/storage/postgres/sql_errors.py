@@ -57,7 +57,8 @@ def of_result(result: pq.abc.PGresult, offset: int, text: str, seconds: float) -
     hint = told(field.MESSAGE_HINT)
     given = told(field.STATEMENT_POSITION)
     position = int(given) - offset if given.isdigit() and 0 < int(given) - offset <= len(text) + 1 else None
-    if not state or state.startswith(_AWAY):
+    # 08P01: as many values as the statement has $n were not given.
+    if not state or (state.startswith(_AWAY) and state != "08P01"):
         return Unavailable("the database is away, or was restarted")
     if state == "57014":
         return taken_too_long(seconds)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import array
 import fcntl
+import os
 import select
+import socket
 import termios
 import threading
 import time
@@ -29,7 +31,10 @@ from tidegauge.storage.postgres.sql_errors import of_connecting, of_result, take
 from tidegauge.storage.sql_interface import RowSink
 
 # Rows that libpq hands over at a time; what waits for more of them looks this often (seconds) whether it still should.
-_ROWS = 200
+_ROWS = 10
+# What the kernel keeps for us of a connection is counted again where libpq leaves some of it: so there is little of it.
+_KERNEL_BYTES = 64 << 10
+_SLACK = 4 << 20
 _GLANCE = 0.1
 _NOTHING_HIDDEN = ("ModifyTable", "LockRows")
 
@@ -84,6 +89,8 @@ class Run:
                 )
             connection.execute(self._queries["limits"], self._limits)
         pgconn = connection.pgconn
+        with socket.socket(fileno=os.dup(pgconn.socket)) as theirs:
+            theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _KERNEL_BYTES)
         text, parameters = self._statement.text, self._statement.parameters
         self._all(pgconn, self._queries["declare"], text, parameters)
         cost = self._cost(self._all(pgconn, self._queries["explain"], text, parameters))
@@ -160,10 +167,10 @@ class Run:
             # FIONREAD: what libpq is about to read. It keeps an unfinished row in memory, and would do so with one of a gigabyte.
             fcntl.ioctl(pgconn.socket, termios.FIONREAD, waiting)
             received += waiting[0]
-            if received > 2 * self._bounds.bytes:
+            if received > 2 * self._bounds.bytes + _SLACK:
                 raise SqlTooCostly(
-                    "a row of the answer is too large",
-                    hint="select fewer columns, or substr() of long ones; TIDEGAUGE_SQL_MAX_BYTES is the limit",
+                    "rows of the answer are too large",
+                    hint="select fewer columns, or left() of long ones; TIDEGAUGE_SQL_MAX_BYTES is the limit",
                 )
             pgconn.consume_input()
 
