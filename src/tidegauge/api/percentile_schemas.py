@@ -12,21 +12,15 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class DurationPercentilesPoint(_Model):
-    """Percentiles of a step."""
-
-    time: float = Field(description="start of the step, Unix seconds")
-    count: int = Field(description="spans")
-    durations_ns: list[int | None] = Field(description="one for each of `quantiles`")
-
-
 class DurationPercentilesGroup(_Model):
-    """A group of spans; a step without spans has no point."""
+    """A group of spans, by columns; a step without spans is left out."""
 
     service: str | None = Field(description="null where services are not told apart")
     operation: str | None = Field(description="null where operations are not told apart")
     kind: str | None = Field(description="null where kinds are not told apart")
-    points: list[DurationPercentilesPoint]
+    times: list[float] = Field(description="starts of steps, Unix seconds")
+    counts: list[int] = Field(description="spans of each step")
+    durations_ns: list[list[int | None]] = Field(description="for each of `quantiles` the percentile of each step")
 
 
 class DurationPercentiles(_Model):

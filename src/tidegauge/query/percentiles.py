@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from operator import itemgetter
 
 from tidegauge.errors import InvalidArgument, NotFound
 from tidegauge.model.query import SeriesSelector, TimeRange
@@ -39,20 +39,13 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class DurationPoint:
-    """Percentiles of a step (nanoseconds), in the order of the quantiles asked for."""
-
-    time_unix_nano: int
-    count: int
-    values_ns: Sequence[int | None]
-
-
-@dataclass(frozen=True, slots=True)
 class DurationLine:
-    """A group of spans."""
+    """A group of spans, by columns: starts of steps in order, spans in them, and percentiles, a list for each quantile asked for."""
 
     key: DurationKey
-    points: tuple[DurationPoint, ...]
+    times_unix_nano: list[int]
+    counts: list[int]
+    durations_ns: list[list[int | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,18 +116,15 @@ async def read_durations(
     segments = [(one.level, one.time) for one in planned.segments]
     found = await store.durations(tenant_id, wanted, segments, steps.time.start_ns, _part(steps), _MOST_ROWS)
     _check_rows(len(found))
-    groups: dict[DurationKey, dict[int, _Counts]] = {}
-    start_of = _starts(steps)
+    groups: dict[DurationKey, list[DurationCounts]] = {}
     for row in found:
-        groups.setdefault(row.key, {}).setdefault(start_of(row.time_unix_nano), _Counts()).add(row)
+        groups.setdefault(row.key, []).append(row)
     if len(groups) > limits.series:
         raise InvalidArgument(
             f"more than {limits.series} groups match", hint="narrow them by service= or operation=, or group by less", parameter="group_by"
         )
-    lines = [
-        DurationLine(key, tuple([_duration_point(time, counts, quantiles) for time, counts in sorted(by_step.items())]))
-        for key, by_step in groups.items()
-    ]
+    start_of = _starts(steps)
+    lines = [_duration_line(key, rows, start_of, quantiles) for key, rows in groups.items()]
     lines.sort(key=lambda line: tuple([(part is None, str(part)) for part in line.key]))
     bound = Bound("durations are counted in buckets that grow by a tenth", relative=DURATION_ERROR)
     return DurationsAnswer(steps.time, tuple(lines), planned.meta.bounded(bound))
@@ -214,39 +204,35 @@ def _apart(ranges: Iterable[TimeRange]) -> tuple[TimeRange, ...]:
     return tuple(found)
 
 
-@dataclass(slots=True)
-class _Counts:
-    """Spans of a group and step."""
-
-    buckets: Sequence[int] = ()
-    counts: Sequence[int] = ()
-    least: int | None = _LAST
-    greatest: int | None = 0
-    _merged: dict[int, int] | None = field(default=None)
-
-    def add(self, row: DurationCounts) -> None:
-        if not self.buckets:
-            # Often there is one row a step, which is used as it is.
-            self.buckets, self.counts = row.buckets, row.counts
-        else:
-            if self._merged is None:
-                self._merged = dict(zip(self.buckets, self.counts, strict=True))
-            merged = self._merged
-            for bucket, count in zip(row.buckets, row.counts, strict=True):
-                merged[bucket] = merged.get(bucket, 0) + count
-        self.least = None if self.least is None or row.least_ns is None else min(self.least, row.least_ns)
-        self.greatest = None if self.greatest is None or row.greatest_ns is None else max(self.greatest, row.greatest_ns)
-
-    def sorted(self) -> tuple[Sequence[int], Sequence[int]]:
-        if self._merged is None:
-            return self.buckets, self.counts
-        buckets = array("h", sorted(self._merged))
-        return buckets, [self._merged[bucket] for bucket in buckets]
+def _duration_line(
+    key: DurationKey, rows: list[DurationCounts], start_of: Callable[[int], int], quantiles: Sequence[float]
+) -> DurationLine:
+    rows.sort(key=itemgetter(0))
+    line = DurationLine(key, [], [], [[] for _ in quantiles])
+    for time, found in groupby(rows, key=lambda row: start_of(row[0])):
+        together = list(found)
+        buckets, counts = (together[0].buckets, together[0].counts) if len(together) == 1 else _summed(together)
+        least, greatest = _extreme(min, [row.least_ns for row in together]), _extreme(max, [row.greatest_ns for row in together])
+        line.times_unix_nano.append(time)
+        line.counts.append(sum(counts))
+        for column, value in zip(line.durations_ns, duration_quantiles(buckets, counts, quantiles, least, greatest), strict=True):
+            column.append(value)
+    return line
 
 
-def _duration_point(time: int, counted: _Counts, quantiles: Sequence[float]) -> DurationPoint:
-    buckets, counts = counted.sorted()
-    return DurationPoint(time, sum(counts), duration_quantiles(buckets, counts, quantiles, counted.least, counted.greatest))
+def _summed(rows: Iterable[DurationCounts]) -> tuple[list[int], list[int]]:
+    merged: dict[int, int] = {}
+    for row in rows:
+        for bucket, count in zip(row.buckets, row.counts, strict=True):
+            merged[bucket] = merged.get(bucket, 0) + count
+    buckets = sorted(merged)
+    return buckets, [merged[bucket] for bucket in buckets]
+
+
+def _extreme(of: Callable[[list[int]], int], values: Sequence[int | None]) -> int | None:
+    """None where one of them is not known."""
+    known = [value for value in values if value is not None]
+    return of(known) if len(known) == len(values) else None
 
 
 @dataclass(slots=True)

@@ -77,8 +77,15 @@ def duration_quantiles(
     if not up_to or up_to[-1] <= 0:
         return [None] * len(quantiles)
     total = up_to[-1]
-    low, high = 0 if least is None else least, _LAST_NS if greatest is None else greatest
-    return [min(max(duration_middle(buckets[bisect_left(up_to, max(1, math.ceil(q * total)))]), low), high) for q in quantiles]
+    found: list[int | None] = []
+    for q in quantiles:
+        value = duration_middle(buckets[bisect_left(up_to, math.ceil(q * total) or 1)])
+        if least is not None and value < least:
+            value = least
+        if greatest is not None and value > greatest:
+            value = greatest
+        found.append(value)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

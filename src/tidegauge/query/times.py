@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from zoneinfo import ZoneInfo, available_timezones
 
 from tidegauge.errors import InvalidArgument
@@ -74,6 +75,7 @@ def parse_range(start: str, end: str, now_ns: int) -> TimeRange:
     return TimeRange(start_ns, end_ns)
 
 
+@lru_cache(maxsize=64)
 def parse_zone(text: str) -> ZoneInfo:
     """The time zone of an IANA name.
 
@@ -81,7 +83,7 @@ def parse_zone(text: str) -> ZoneInfo:
         InvalidArgument: there is none of that name.
 
     """
-    # Asked first: ZoneInfo() opens files by name.
+    # Asked first: ZoneInfo() opens files by name. It reads folders, which takes milliseconds: what is known is kept.
     if text not in available_timezones():
         raise InvalidArgument(f"timezone={text!r} is not known", hint="expected a name such as UTC or Europe/Berlin", parameter="timezone")
     return ZoneInfo(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from tidegauge.model.query import TimeRange
 from tidegauge.model.tiers import Level
@@ -32,8 +32,7 @@ DurationKey = tuple[str | None, str | None, int | None]
 """Service, operation and kind of spans, None where they are not told apart."""
 
 
-@dataclass(frozen=True, slots=True)
-class DurationCounts:
+class DurationCounts(NamedTuple):
     """Spans by duration bucket. ``time_unix_nano`` is the start of the rollup's bucket or, of raw data, of the part of a step."""
 
     time_unix_nano: int

@@ -60,8 +60,8 @@ async def test_percentiles_of_spans_are_those_of_raw_data_on_every_tier(client: 
         step = int((answer["step_seconds"] or 3600) * 1e9)
         found: dict[tuple[int, str | None], tuple[int, list[int]]] = {}
         for group in answer["groups"]:
-            for point in group["points"]:
-                found[round(point["time"] * 1e9) - base_ns, group["operation"]] = point["count"], point["durations_ns"]
+            for time, count, *durations in zip(group["times"], group["counts"], *group["durations_ns"], strict=True):
+                found[round(time * 1e9) - base_ns, group["operation"]] = count, durations
         wanted: dict[tuple[int, str | None], list[int]] = {}
         for offset, duration, operation in sent:
             if parameters.get("operation") in (None, operation):
@@ -103,7 +103,7 @@ async def test_durations_of_0_and_constant_ones_are_exact(client: Client, name: 
     place = {"service": name, "start": when(base_ns), "end": when(base_ns + HOUR_NS), "group_by": "operation", "q": [0, 0.5, 1]}
     for _ in range(2):
         answer = await client.get(PERCENTILES, **place)
-        assert {group["operation"]: group["points"][0]["durations_ns"] for group in answer["groups"]} == {
+        assert {group["operation"]: [column[0] for column in group["durations_ns"]] for group in answer["groups"]} == {
             "none": [0, 0, 0],
             "same": [12_345, 12_345, 12_345],
         }

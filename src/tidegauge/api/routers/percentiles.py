@@ -171,7 +171,9 @@ def _group(line: DurationLine) -> Json:
         "service": service,
         "operation": operation,
         "kind": None if kind is None else formats.span_kind(kind),
-        "points": [{"time": one.time_unix_nano / 1e9, "count": one.count, "durations_ns": one.values_ns} for one in line.points],
+        "times": [time / 1e9 for time in line.times_unix_nano],
+        "counts": line.counts,
+        "durations_ns": line.durations_ns,
     }
 
 
