@@ -17,6 +17,8 @@ LANGUAGE sql STABLE SET timezone = 'UTC' SET search_path FROM CURRENT AS $$
                 l.bucket_width, repair_window.at - s.retention + least(INTERVAL '1 hour', s.chunk_interval / 4)
                 + l.bucket_width - INTERVAL '1 microsecond'
             ),
+            -- What it would not keep itself.
+            time_bucket(l.bucket_width, repair_window.at - l.retention + l.bucket_width - INTERVAL '1 microsecond'),
             CASE
                 WHEN s.dropped_through > '-infinity'
                     THEN time_bucket(l.bucket_width, s.dropped_through + l.bucket_width - INTERVAL '1 microsecond')
@@ -58,7 +60,7 @@ LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
 $$;
 
 -- The oldest late data of a rollup that begins at or after `since`: at most one chunk of its source, in whole buckets below its
--- watermark. No row: none.
+-- watermark, or below what its policy refreshes. No row: none.
 CREATE OR REPLACE FUNCTION tidegauge.next_repair(relation text, since timestamptz)
 RETURNS TABLE (window_start timestamptz, window_end timestamptz)
 LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
@@ -67,14 +69,17 @@ LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
         least(b.bound, time_bucket(l.bucket_width, max(p.pending_end) + l.bucket_width - INTERVAL '1 microsecond'))
     FROM tidegauge.lifecycle l
     CROSS JOIN LATERAL tidegauge.repair_window(l.relation, now()) w
-    CROSS JOIN LATERAL (SELECT least(w.window_end, tidegauge.watermark(l.relation)) AS bound) b
+    CROSS JOIN LATERAL (
+        SELECT least(w.window_end, greatest(tidegauge.watermark(l.relation), p.window_start)) AS bound
+        FROM tidegauge.refresh_window(l.relation) p
+    ) b
     JOIN timescaledb_information.chunks k
         ON format('%I.%I', k.hypertable_schema, k.hypertable_name)::regclass = tidegauge.hypertable_of(l.source)
         AND k.range_start < b.bound AND k.range_end > greatest(w.window_start, next_repair.since)
     CROSS JOIN LATERAL tidegauge.pending_ranges(
         l.relation, greatest(w.window_start, k.range_start, next_repair.since), least(b.bound, k.range_end)
     ) p
-    WHERE l.relation = next_repair.relation AND tidegauge.watermark(l.relation) IS NOT NULL AND p.pending_start < p.pending_end
+    WHERE l.relation = next_repair.relation AND p.pending_start < p.pending_end
     GROUP BY l.bucket_width, w.window_start, b.bound, k.range_start
     ORDER BY k.range_start
     LIMIT 1

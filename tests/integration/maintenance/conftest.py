@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
+import psycopg
 import pytest
 import pytest_asyncio
 
@@ -21,6 +22,11 @@ async def own(tmp_path_factory: pytest.TempPathFactory, settings: Settings) -> A
     """A migrated database."""
     async with timescaledb.database(tmp_path_factory.mktemp("maintenance") / "data") as found:
         await asyncio.to_thread(migrate.upgrade, found.owner_dsn, settings, lambda _: None)
+        async with await psycopg.AsyncConnection.connect(found.owner_dsn, prepare_threshold=None) as connection:
+            # A server's own workers would do the same at the same time.
+            await connection.execute(
+                "SELECT alter_job(job_id, scheduled => false) FROM timescaledb_information.jobs WHERE job_id >= 1000 AND scheduled"
+            )
         yield found
 
 

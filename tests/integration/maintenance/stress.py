@@ -141,7 +141,7 @@ async def _collect(connection: psycopg.AsyncConnection, tally: Tally, over: asyn
         if did is None or did.startswith("collected"):
             tally.rounds += did is not None
             for table in ("series", "resources", "scopes", "applications"):
-                await connection.execute(f"UPDATE tidegauge.{table} SET referenced_at = NULL WHERE referenced_at IS NOT NULL")  # noqa: S608
+                await connection.execute(f"UPDATE tidegauge.{table} SET referenced_at = NULL WHERE referenced_at IS NOT NULL")
             await asyncio.sleep(0.05)
 
 
@@ -163,7 +163,7 @@ def main(dsn: str, seconds: str) -> None:
     settings = config.load({}, env_file=None)
     tally = asyncio.run(run(dsn, settings, float(seconds), seed=time.time_ns() % 1000))
     lost = tally.acknowledged.difference(tally.found)
-    print(  # noqa: T201
+    print(
         f"{len(tally.acknowledged)} requests acknowledged, {tally.unavailable} told to come again; {tally.rounds} rounds collected "
         f"{tally.collected} rows; {tally.dangling} dangling, {len(lost)} lost, {len(tally.found) - len(set(tally.found))} twice"
     )

@@ -84,11 +84,13 @@ async def delete_points(database: Database, service: str) -> None:
 async def rows(database: Database, service: str) -> tuple[int, ...]:
     (counts,) = await ask(
         database,
-        "SELECT (SELECT count(*) FROM tidegauge.series s JOIN tidegauge.applications a USING (application_id) WHERE a.name = %(service)s), "
+        "SELECT "
+        "(SELECT count(*) FROM tidegauge.series s JOIN tidegauge.applications a USING (application_id) WHERE a.name = %(service)s), "
         "(SELECT count(*) FROM tidegauge.resources r JOIN tidegauge.applications a USING (application_id) WHERE a.name = %(service)s), "
         "(SELECT count(*) FROM tidegauge.scopes WHERE name = 'scope of ' || %(service)s), "
         "(SELECT count(*) FROM tidegauge.applications WHERE name = %(service)s), "
-        "(SELECT count(*) FROM tidegauge.metric_metadata m JOIN tidegauge.applications a USING (application_id) WHERE a.name = %(service)s)",
+        "(SELECT count(*) FROM tidegauge.metric_metadata m JOIN tidegauge.applications a USING (application_id) "
+        "WHERE a.name = %(service)s)",
         service=service,
     )
     return counts
@@ -137,8 +139,10 @@ async def test_a_teams_own_foreign_key_keeps_a_row(connected: Database, ingestor
 async def test_a_marked_row_that_a_writer_needs_again_stays(connected: Database, ingestor: Ingestor) -> None:
     """Between the mark and the deletion the writer comes back; it gets the same rows, and no second ones."""
     await ingestor.ingest(points("comes back", "first"))
-    ((before,),) = await ask(connected, "SELECT resource_id FROM tidegauge.resources r JOIN tidegauge.applications a USING (application_id) "
-                             "WHERE a.name = 'comes back'")  # fmt: skip
+    ((before,),) = await ask(
+        connected,
+        "SELECT resource_id FROM tidegauge.resources r JOIN tidegauge.applications a USING (application_id) WHERE a.name = 'comes back'",
+    )
     await delete_points(connected, "comes back")
     assert (await collect(connected, until=RAISED))[-1] == RAISED
     await ingestor.ingest(points("comes back", "second"))
@@ -157,8 +161,9 @@ async def test_a_transaction_that_knows_an_id_is_waited_for(own: TestDatabase, c
     if own.kind == "embedded":
         pytest.skip("transactions are serialised there")
     await ingestor.ingest(points("slow"))
-    ((series,),) = await ask(connected, "SELECT series_id FROM tidegauge.series s JOIN tidegauge.applications a USING (application_id) "
-                             "WHERE a.name = 'slow'")  # fmt: skip
+    ((series,),) = await ask(
+        connected, "SELECT series_id FROM tidegauge.series s JOIN tidegauge.applications a USING (application_id) WHERE a.name = 'slow'"
+    )
     await delete_points(connected, "slow")
     async with await psycopg.AsyncConnection.connect(own.owner_dsn) as slow:
         await slow.execute("SELECT * FROM tidegauge.enter_requests('{}', '{}', '{}', '{}', '{}', '{}', '{}', '1 day')")
