@@ -52,6 +52,7 @@ from tidegauge.storage.postgres.maintenance import PostgresMaintenance
 from tidegauge.storage.postgres.metrics import PostgresMetricStore
 from tidegauge.storage.postgres.percentiles import PostgresPercentileStore
 from tidegauge.storage.postgres.rejections import PostgresRejectionStore
+from tidegauge.storage.postgres.span_rates import PostgresSpanRateStore
 from tidegauge.storage.postgres.sql_endpoint import PostgresSqlStore
 from tidegauge.storage.postgres.tiers import PostgresTierStore
 from tidegauge.storage.postgres.traces import PostgresTraceStore
@@ -180,7 +181,7 @@ async def assembled(
         tail = LogTail(caches.channel, settings.logs.tail_clients)
         services = ApiServices(
             applications=PostgresApplicationStore(database),
-            traces=PostgresTraceStore(database, search_time=settings.api.search_time),
+            traces=PostgresTraceStore(database, PostgresAttributeIndex(database), settings.api.search_time),
             metrics=shared.metrics(PostgresMetricStore(database)),
             logs=shared.logs(logs),
             rejections=PostgresRejectionStore(database),
@@ -192,6 +193,7 @@ async def assembled(
             tail=tail,
             sql=await _sql(settings, location, database, stack),
             tiers=PostgresTierStore(database),
+            span_rates=PostgresSpanRateStore(database),
             analysis=PostgresAnalysisStore(database),
             percentiles=PostgresPercentileStore(database),
         )

@@ -13,7 +13,6 @@ from uuid import UUID
 from tidegauge.model.batch import Batch, Signal
 from tidegauge.model.query import (
     Aggregation,
-    AttributeFilter,
     Cursor,
     LogField,
     LogFilter,
@@ -162,16 +161,6 @@ class TraceStore(Protocol):
 
     async def trace(self, tenant_id: int, trace_id: str, limit: int) -> StoredTrace | None:
         """The trace with at most its first ``limit`` spans (by start time); None where there is none. ``trace_id`` is 32 hex digits."""
-        ...
-
-
-class AttributeIndex(Protocol):
-    """Knows where spans with an attribute may be."""
-
-    async def attribute_candidates(
-        self, tenant_id: int, time: TimeRange, application_ids: Sequence[int] | None, pairs: Sequence[AttributeFilter]
-    ) -> Sequence[tuple[int, TimeRange]] | None:
-        """(application_id, stretch of time), newest first, in which alone spans that have all ``pairs`` may be; None: of no help."""
         ...
 
 

@@ -12,10 +12,10 @@ from uuid import UUID
 import psycopg
 
 from tidegauge.errors import InvalidArgument, StatementTimeout
-from tidegauge.model.query import AttributeFilter, SpanFilter, TimeRange
-from tidegauge.model.search import Comparison, Where
+from tidegauge.model.query import SpanFilter, TimeRange
+from tidegauge.model.search import AttributeCondition, Comparison, Where
 from tidegauge.storage import sqlfiles
-from tidegauge.storage.interface import AttributeIndex
+from tidegauge.storage.attribute_interface import AttributeIndex
 from tidegauge.storage.postgres import attribute_paths as paths
 from tidegauge.storage.postgres import search_pruning
 from tidegauge.storage.postgres.database import Database
@@ -24,7 +24,9 @@ from tidegauge.storage.postgres.search_windows import HOUR_US, MINUTE_US, Piece,
 
 # Short enough to read whatever is asked for, long enough to fill most pages.
 _FIRST_US, _FIRST_COSTLY_US = 15 * MINUTE_US, MINUTE_US
-_WINDOWS_BEFORE_PRUNING = 2
+_WINDOWS_BEFORE_PRUNING = 1
+# All that attributes leave is read for the slowest; rollups tell what need not be.
+_WORTH_ALL = 0.05
 _ATTEMPTS = 3
 _HEAVY_HOUR = 50_000
 _MOST_PIECES = 1024
@@ -85,7 +87,7 @@ class Wanted:
     end_us: int
     services: Mapping[int, str]
     parameters: Mapping[str, object]
-    pairs: Sequence[AttributeFilter]
+    attributes: Sequence[AttributeCondition]
     costly: bool
 
 
@@ -158,7 +160,7 @@ class SpanSearch:
                 services = services if matching else {}
         start_us, end_us = -(-wanted.time.start_ns // 1000), -(-wanted.time.end_ns // 1000)
         costly = bool(wanted.attributes or wanted.conditions or wanted.text)
-        return Wanted(tenant_id, start_us, end_us, services, parameters, _pairs(wanted), costly)
+        return Wanted(tenant_id, start_us, end_us, services, parameters, _attributes(wanted), costly)
 
     async def _matching(self, connection: psycopg.AsyncConnection, name: str, parameters: Mapping[str, object]) -> list[Row]:
         with _patterns():
@@ -200,18 +202,25 @@ class SpanSearch:
                 return
         yield Batch((), SpanKey(wanted.start_us))
 
-    async def pieces(self, wanted: Wanted, end_us: int, most: int | None = None) -> list[Piece]:
-        """Where in the range before ``end_us`` there may be spans that match; by their attributes if these are in ``most`` places."""
-        if self._index is not None and wanted.pairs:
-            time_range = TimeRange(wanted.start_us * 1000, end_us * 1000)
-            found = await self._index.attribute_candidates(wanted.tenant_id, time_range, list(wanted.services), wanted.pairs)
-            if found is not None and (most is None or len(found) <= most):
-                pieces = [
-                    Piece(one, max(part.start_ns // 1000, wanted.start_us), min(-(-part.end_ns // 1000), end_us)) for one, part in found
-                ]
-                return apart(piece for piece in pieces if piece.start_us < piece.end_us)
+    async def pieces(self, wanted: Wanted, end_us: int, at_most: float = 1.0) -> list[Piece]:
+        """Where in the range before ``end_us`` there may be spans that match: by their attributes, if in that part of the time at most."""
+        indexed = await self._indexed(wanted, end_us)
+        if indexed is not None:
+            seconds = sum(one.end_us - one.start_us for one in indexed)
+            if seconds <= at_most * len(wanted.services) * (end_us - wanted.start_us):
+                return indexed
         async with self._database.reading() as connection:
             return await search_pruning.candidates(connection, wanted.parameters, list(wanted.services), wanted.start_us, end_us)
+
+    async def _indexed(self, wanted: Wanted, end_us: int) -> list[Piece] | None:
+        if self._index is None or not wanted.attributes:
+            return None
+        whole = TimeRange(wanted.start_us * 1000, end_us * 1000)
+        found = await self._index.attribute_candidates(wanted.tenant_id, whole, list(wanted.services), wanted.attributes)
+        if found is None:
+            return None
+        pieces = [Piece(one, max(part.start_ns // 1000, wanted.start_us), min(-(-part.end_ns // 1000), end_us)) for one, part in found]
+        return apart(piece for piece in pieces if piece.start_us < piece.end_us)
 
     async def slowest(self, wanted: Wanted, limit: int, after: SpanKey | None, deadline: Deadline) -> Batch:
         """The slowest spans behind a place, at most ``limit``; all there are down to where the batch reaches.
@@ -222,14 +231,16 @@ class SpanSearch:
         last = SpanKey(wanted.start_us, duration_ns=-(1 << 63))
         left = await self._promising(wanted, after)
         found: list[Row] = []
-        count = limit
+        # Nothing is known of some.
+        count = limit + sum(one.slowest_ns is None for one in left[:_MOST_PIECES])
+        least = _least_of_page(wanted, left, limit, after)
         while left:
             first, left = left[:count], left[count:]
             if heavy := [one for one in first if one.count > _HEAVY_HOUR and one.end_us - one.start_us > MINUTE_US]:
                 light = [one for one in first if one not in heavy]
                 left = sorted([*left, *light, *await self._by_minute(wanted, heavy)], key=_Bounds(after), reverse=True)
                 continue
-            floor = found[-1]["duration_ns"] if len(found) == limit else None
+            floor = found[-1]["duration_ns"] if len(found) == limit else least
             try:
                 more = await self._read("slowest_spans", wanted, _window(first), limit, after, floor)
             except StatementTimeout:
@@ -258,7 +269,7 @@ class SpanSearch:
         """Where there may be spans that match, what may hold the slowest first; what is unknown comes before all."""
         if not wanted.services or wanted.start_us >= wanted.end_us:
             return []
-        pieces = await self.pieces(wanted, wanted.end_us, _MOST_PIECES)
+        pieces = await self.pieces(wanted, wanted.end_us, _WORTH_ALL)
         return sorted(hours(pieces), key=_Bounds(after), reverse=True)
 
     async def _by_minute(self, wanted: Wanted, hours: Sequence[Piece]) -> list[Piece]:
@@ -305,10 +316,23 @@ def _patterns() -> Iterator[None]:
         raise InvalidArgument("a regular expression cannot be read", hint=said, parameter="attribute") from error
 
 
-def _pairs(wanted: SpanFilter) -> tuple[AttributeFilter, ...]:
-    """What a span that matches has for certain: keys and values."""
-    own = [one for one in wanted.conditions if one.where is Where.SPAN and one.comparison is not Comparison.ABSENT]
-    return wanted.attributes + tuple([AttributeFilter(one.name, one.values if one.comparison is Comparison.EQUAL else ()) for one in own])
+def _attributes(wanted: SpanFilter) -> tuple[AttributeCondition, ...]:
+    """All conditions on attributes."""
+    own = [
+        AttributeCondition(Where.SPAN, one.name, Comparison.EQUAL if one.values else Comparison.PRESENT, one.values)
+        for one in wanted.attributes
+    ]
+    return (*own, *wanted.conditions)
+
+
+def _least_of_page(wanted: Wanted, pieces: Sequence[Piece], limit: int, after: SpanKey | None) -> int | None:
+    """What the slowest page is no faster than, where rollups tell: each of so many hours has a span as slow as that, which matches."""
+    if after is not None or wanted.costly or wanted.parameters["operation"] is not None or wanted.parameters["max_duration_ns"] is not None:
+        return None
+    whole = (MINUTE_US, HOUR_US)
+    slowest = sorted([one.slowest_ns for one in pieces if one.slowest_ns is not None and one.end_us - one.start_us in whole], reverse=True)
+    # A rollup has no negative durations.
+    return slowest[limit - 1] if len(slowest) >= limit and slowest[limit - 1] > 0 else None
 
 
 class _Bounds:

@@ -27,7 +27,7 @@ from tidegauge.storage.postgres.span_search import Deadline, SpanKey, SpanSearch
 
 # Of a trace that began before the range or goes on behind it, this much is looked at.
 _AROUND_US = HOUR_US
-_ROWS_PER_TRACE = 4
+_ROWS_PER_TRACE = 10
 _LATER = struct.Struct(">16sq")
 _SLOWEST = struct.Struct(">q16sq")
 _NO_ID = UUID(int=0)
@@ -48,10 +48,11 @@ class _Place:
 
 @dataclass(slots=True)
 class _Seen:
-    """A trace of which a span was found: what the index knows of it, and the earliest of its spans so far."""
+    """A trace of which a span was found: what the index knows of it (the ``whole`` range, or around), and its earliest span so far."""
 
     row: Row
     match_us: int
+    whole: bool
 
     @property
     def key(self) -> tuple[int, UUID]:
@@ -118,12 +119,13 @@ class TraceSearch:
         async for one in sightings:
             reached_us = one.reached_us
             await self._see(prepared, listing, one.found, snapshot)
-            due = listing.due(reached_us)
+            due = await self._due(prepared, listing, reached_us, snapshot, limit + 1)
             if len(due) > limit:
                 key = due[limit - 1].key
                 following = _Place(*key, listing.scan_from(key), snapshot)
                 return Page([trace_summary(seen.row) for seen in due[:limit]], following.cursor())
-        found = [trace_summary(seen.row) for seen in listing.due(reached_us)]
+        last = await self._due(prepared, listing, reached_us, snapshot, len(listing.due(reached_us)))
+        found = [trace_summary(seen.row) for seen in last]
         if reached_us <= prepared.start_us:
             return Page(found, None)
         if place is not None and reached_us >= place.key_us:
@@ -142,7 +144,7 @@ class TraceSearch:
         while True:
             batch = await self._spans.slowest(prepared, (limit + 1) * _ROWS_PER_TRACE, place, deadline)
             new = {row["trace_id"]: key_of(row) for row in reversed(batch.rows) if row["trace_id"] not in passed}
-            summaries = await self._summaries(prepared, list(new), snapshot)
+            summaries = await self._summaries(prepared, list(new), _around(prepared.start_us, prepared.end_us), snapshot)
             for trace_id in await self._listed_before(prepared, new, summaries, place):
                 new.pop(trace_id)
             passed.update([row["trace_id"] for row in batch.rows])
@@ -181,24 +183,41 @@ class TraceSearch:
             (row,) = await rows(connection, self._sql["snapshot"], {})
         return str(row["snapshot"])
 
+    async def _due(self, prepared: Wanted, listing: _Listing, reached_us: int, snapshot: str, enough: int) -> list[_Seen]:
+        """What is due. ``enough`` of it is known as a whole: a trace may have begun long before what was found of it at first."""
+        while True:
+            due = listing.due(reached_us)
+            parts = [one for one in due[:enough] if not one.whole]
+            if not parts or len(due) < enough:
+                return due
+            found = await self._summaries(prepared, [one.key[1] for one in parts], _around(prepared.start_us, prepared.end_us), snapshot)
+            for one in parts:
+                one.row, one.whole = found.get(one.key[1], one.row), True
+
     async def _see(self, prepared: Wanted, listing: _Listing, found: Iterable[tuple[UUID, int]], snapshot: str) -> None:
         earliest: dict[UUID, int] = {}
         for trace_id, match_us in found:
             earliest[trace_id] = min(match_us, earliest.get(trace_id, match_us))
-        for trace_id, row in (await self._summaries(prepared, [one for one in earliest if one not in listing.seen], snapshot)).items():
-            listing.seen[trace_id] = _Seen(row, earliest[trace_id])
+        new = [one for one in earliest if one not in listing.seen]
+        if new:
+            # Most traces lie close together, and their index rows with them; the rest is looked for when it is their turn.
+            everything = _around(prepared.start_us, prepared.end_us)
+            close = _around(min(earliest.values()), max(earliest.values()))
+            bounds = max(close[0], everything[0]), min(close[1], everything[1])
+            for trace_id, row in (await self._summaries(prepared, new, bounds, snapshot)).items():
+                listing.seen[trace_id] = _Seen(row, earliest[trace_id], bounds == everything)
         for trace_id, match_us in earliest.items():
             if trace_id in listing.seen:
                 listing.seen[trace_id].match_us = min(match_us, listing.seen[trace_id].match_us)
 
-    async def _summaries(self, prepared: Wanted, trace_ids: Sequence[UUID], snapshot: str) -> dict[UUID, Row]:
+    async def _summaries(self, prepared: Wanted, trace_ids: Sequence[UUID], bounds_us: tuple[int, int], snapshot: str) -> dict[UUID, Row]:
         if not trace_ids:
             return {}
         parameters = {
             "tenant_id": prepared.tenant_id,
             "trace_ids": list(trace_ids),
-            "start": timestamp((prepared.start_us - _AROUND_US) * 1000),
-            "end": timestamp((prepared.end_us + _AROUND_US) * 1000),
+            "start": timestamp(bounds_us[0] * 1000),
+            "end": timestamp(bounds_us[1] * 1000),
             "snapshot": snapshot,
         }
         async with self._database.reading() as connection:
@@ -268,6 +287,11 @@ class TraceSearch:
 def _asks_of_spans(wanted: SpanFilter) -> bool:
     """Whether the index of traces is not enough. What it knows of services does not tell when their spans were."""
     return wanted != SpanFilter(wanted.time)
+
+
+def _around(start_us: int, end_us: int) -> tuple[int, int]:
+    """A range with what is looked at on both sides."""
+    return start_us - _AROUND_US, end_us + _AROUND_US
 
 
 def _applications(row: Row) -> set[int]:

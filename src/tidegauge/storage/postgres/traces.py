@@ -12,7 +12,8 @@ from tidegauge.model.query import Cursor, SpanFilter, TraceFilter
 from tidegauge.model.records import Operation, SpanSummary, StoredResource, StoredScope, StoredSpan, StoredTrace, TraceSummary
 from tidegauge.model.search import SearchOrder
 from tidegauge.storage import sqlfiles
-from tidegauge.storage.interface import AttributeIndex, Page
+from tidegauge.storage.attribute_interface import AttributeIndex
+from tidegauge.storage.interface import Page
 from tidegauge.storage.postgres.database import Database
 from tidegauge.storage.postgres.reading import (
     LAST_TIMESTAMP,
