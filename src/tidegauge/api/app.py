@@ -22,6 +22,7 @@ from tidegauge.api.routers import (
     operations,
     percentiles,
     rejections,
+    span_rates,
     sql,
     tail,
     traces,
@@ -78,6 +79,8 @@ def create_app(services: ApiServices, settings: ApiSettings, limits: Limits | No
         percentiles.router,
         metrics.router,
         operations.router,
+        # Before traces: `rates` is no trace's id.
+        span_rates.router,
         # Before traces: `examples` is no trace's id.
         analysis.router,
         traces.router,

@@ -15,7 +15,7 @@ from tidegauge.storage.attribute_interface import AttributeCatalogueStore, NoAtt
 from tidegauge.storage.cache_interface import RateLimiter
 from tidegauge.storage.interface import ApplicationStore, LogStore, MetricStore, RejectionStore, TraceStore
 from tidegauge.storage.percentile_interface import DurationCounts, DurationFilter, HistogramEpoch, PercentileStore
-from tidegauge.storage.tier_interface import TierStore
+from tidegauge.storage.tier_interface import NoSpanRates, SpanRateStore, TierStore
 
 
 async def _nothing() -> bytes:
@@ -31,6 +31,7 @@ class RawAlone:
 
 
 _RAW_ALONE = RawAlone()
+_NO_SPAN_RATES = NoSpanRates()
 _NO_ANALYSIS = NothingToAnalyse()
 
 
@@ -93,6 +94,7 @@ class ApiServices:
     attributes: AttributeCatalogueStore = _NO_ATTRIBUTES
     sql: SqlEndpoint | None = None
     tiers: TierStore = _RAW_ALONE
+    span_rates: SpanRateStore = _NO_SPAN_RATES
     analysis: AnalysisStore = _NO_ANALYSIS
     percentiles: PercentileStore = _NO_PERCENTILES
 

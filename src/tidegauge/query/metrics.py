@@ -21,7 +21,7 @@ from tidegauge.storage.tier_interface import TierStore
 MIN_STEP_NS = 1_000_000
 # A query may read many series to answer with few; this is where reading ends all the same.
 _SERIES_READ_PER_ANSWERED = 20
-_POINTS_IN_ANSWER = 500_000
+MOST_VALUES = 500_000
 _NICE_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400)
 _POINTS_BY_DEFAULT = 250
 _BUCKET_NS = {Tier.HOURLY: HOUR_NS, Tier.DAILY: DAY_NS}
@@ -156,10 +156,15 @@ def question_steps(question: RangeQuestion, limits: Limits) -> Steps:
     """The steps; raises InvalidArgument where they are too many."""
     time, step_ns = question.time, question.step_ns or default_step(question.time)
     # Before they are counted out: of a millisecond there are billions.
-    _check_points((time.end_ns - time.start_ns) // step_ns, limits, "step", "ask for a longer step or a shorter range")
+    check_points((time.end_ns - time.start_ns) // step_ns, limits)
     steps = steps_of(time, step_ns, question.zone)
-    _check_points(len(steps.edges) - 1, limits, "step", "ask for a longer step or a shorter range")
+    check_points(len(steps.edges) - 1, limits)
     return steps
+
+
+def check_points(steps: int, limits: Limits) -> None:
+    """Nothing, or InvalidArgument where an answer has too many steps."""
+    _check_points(steps, limits, "step", "ask for a longer step or a shorter range")
 
 
 async def _states(tiers: TierStore, series: Sequence[Series]) -> Sequence[TierState]:
@@ -199,7 +204,7 @@ class StepReader:
             before = plan(Steps((scan_start, edges[0])), states)
             reading = replace(reading, before=before.segments, scan_start_ns=scan_start)
             meta = _with_missing(meta, before.meta.missing)
-        found = await self.store.steps(self.tenant_id, self.series, self.groups, reading, self.aggregation, _POINTS_IN_ANSWER)
+        found = await self.store.steps(self.tenant_id, self.series, self.groups, reading, self.aggregation, MOST_VALUES)
         return found, meta
 
 
@@ -234,7 +239,7 @@ async def read_rollups(
     if any(one.type == "summary" for one in series):
         raise InvalidArgument(f"{wanted.metric_name} is a summary, which has no rollups", hint="its points are read by /range")
     scanned = TimeRange(max(0, buckets.start_ns - _LOOKBACK_NS[tier]), buckets.end_ns)
-    epochs = await store.epochs(tenant_id, series, scanned, tier, _POINTS_IN_ANSWER + 1) if series else ()
+    epochs = await store.epochs(tenant_id, series, scanned, tier, MOST_VALUES + 1) if series else ()
     _check_answer(len(epochs))
     by_id = {one.series_id: one for one in series}
     found = [
@@ -311,9 +316,9 @@ def _check_points(points: int, limits: Limits, parameter: str, hint: str) -> Non
 
 
 def _check_answer(points: int) -> None:
-    if points > _POINTS_IN_ANSWER:
+    if points > MOST_VALUES:
         raise InvalidArgument(
-            f"the answer would have more than {_POINTS_IN_ANSWER} points in all",
+            f"the answer would have more than {MOST_VALUES} points in all",
             hint="narrow the series by match= or service=, group them by group_by=, or ask for a longer step or a shorter range",
         )
 

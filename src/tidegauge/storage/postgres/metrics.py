@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import LiteralString
 
 import orjson
@@ -16,7 +15,15 @@ from tidegauge.model.records import Epoch, Metric, Series
 from tidegauge.model.tiers import Level, Reading, StepColumn
 from tidegauge.storage import sqlfiles
 from tidegauge.storage.postgres.database import Database
-from tidegauge.storage.postgres.planned import FLOATS_OID, TIMES_OID, Floats, Microseconds, tier_parameters, too_many_values
+from tidegauge.storage.postgres.planned import (
+    FLOATS_OID,
+    TIMES_OID,
+    Floats,
+    Microseconds,
+    step_parameters,
+    tier_parameters,
+    too_many_values,
+)
 from tidegauge.storage.postgres.reading import Row, rows, timestamp
 
 # In how many each tier is read: at both ends of a range, and where late data keeps rollups from being read.
@@ -108,17 +115,13 @@ def _steps_query(type_: str, aggregation: Aggregation) -> str:
 
 
 def _steps_parameters(series: Sequence[Series], groups: Sequence[int], reading: Reading) -> dict[str, object]:
-    time, edges = reading.steps.time, reading.steps.edges
-    is_fixed = isinstance(edges, range)
     return {
         "series": [one.series_id for one in series],
         "groups": list(groups),
         "cumulative": [one.temporality != "delta" for one in series],
         "monotonic": [one.is_monotonic is not False for one in series],
-        "start": timestamp(time.start_ns),
         "scan_start": timestamp(reading.scan_start_ns),
-        "step": timedelta(microseconds=edges.step // 1000) if isinstance(edges, range) else None,
-        "edges": None if is_fixed else [timestamp(edge) for edge in edges],
+        **step_parameters(reading),
         **tier_parameters(reading, _NEIGHBOURHOODS),
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from itertools import pairwise
 
 from psycopg.abc import Buffer
@@ -21,6 +22,17 @@ TIMES_OID, FLOATS_OID, INTEGERS_OID = 1185, 1022, 1016
 _HEADER = struct.Struct(">iiIii")
 # Microseconds from 1970 to 2000, where PostgreSQL's timestamps begin.
 _EPOCH_US = 946_684_800_000_000
+
+
+def step_parameters(reading: Reading) -> dict[str, object]:
+    """``start``, and of steps of one width ``step``, of others ``edges``."""
+    edges = reading.steps.edges
+    is_fixed = isinstance(edges, range)
+    return {
+        "start": timestamp(edges[0]),
+        "step": timedelta(microseconds=edges.step // 1000) if isinstance(edges, range) else None,
+        "edges": None if is_fixed else [timestamp(edge) for edge in edges],
+    }
 
 
 def tier_parameters(reading: Reading, neighbourhoods: Mapping[Level, int]) -> dict[str, object]:

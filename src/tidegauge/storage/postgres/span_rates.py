@@ -1,0 +1,53 @@
+"""Spans by step on ``tidegauge.traces`` and its rollups."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from tidegauge.model.span_rates import RateColumn, RateFilter, RateKey
+from tidegauge.model.tiers import Level, Reading
+from tidegauge.storage import sqlfiles
+from tidegauge.storage.postgres.database import Database
+from tidegauge.storage.postgres.planned import (
+    INTEGERS_OID,
+    TIMES_OID,
+    Integers,
+    Microseconds,
+    step_parameters,
+    tier_parameters,
+    too_many_values,
+)
+
+_NEIGHBOURHOODS = {Level.RAW: 3, Level.MINUTELY: 2, Level.HOURLY: 2, Level.DAILY: 1}
+
+
+class PostgresSpanRateStore:
+    """``SpanRateStore`` on TimescaleDB."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._sql = sqlfiles.queries("span_rates")
+
+    async def rates(
+        self, tenant_id: int, wanted: RateFilter, reading: Reading, group_by: Collection[RateKey], limit: int
+    ) -> Sequence[RateColumn]:
+        """See ``SpanRateStore``."""
+        parameters = {
+            "tenant_id": tenant_id,
+            "service": wanted.service,
+            "operation": wanted.operation,
+            "kind": wanted.kind,
+            "status_code": wanted.status_code,
+            **{f"by_{key.value}": key in group_by for key in RateKey},
+            **step_parameters(reading),
+            **tier_parameters(reading, _NEIGHBOURHOODS),
+            "limit": limit + 1,
+        }
+        async with self._database.reading() as connection, connection.cursor(binary=True) as cursor:
+            cursor.adapters.register_loader(TIMES_OID, Microseconds)
+            cursor.adapters.register_loader(INTEGERS_OID, Integers)
+            await cursor.execute(self._sql["rates"], parameters)
+            found = [RateColumn(*row) for row in await cursor.fetchall()]
+        if sum(len(one.times) for one in found) > limit:
+            raise too_many_values(limit)
+        return found
