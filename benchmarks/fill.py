@@ -49,6 +49,7 @@ _QUEUE = 6
 _PATIENCE = timedelta(hours=1)
 _TURN_SECONDS = 30.0
 _TELL_SECONDS = 5.0
+_FRESH_SECONDS = 65.0
 _Message: TypeAlias = "tuple[Signal, list[bytes]] | int | None"
 """Requests of a signal, the moment (ns) up to which all is there, or None: the end"""
 
@@ -132,7 +133,7 @@ class _Filling:
         self._decoder = Decoder()
         self._store = PostgresIngestStore(self.database, time.time_ns, self.settings.ingest.dedup_window, self.settings.cardinality)
         self._maintenance = PostgresMaintenance(self.database)
-        self._began = self._told = time.perf_counter()
+        self._began = self._told = self._written = time.perf_counter()
 
     async def run(self, options: argparse.Namespace) -> None:
         """All that is asked for."""
@@ -168,6 +169,7 @@ class _Filling:
             group.append(IngestRequest(0, signal, f"/v1/{signal.name.lower()}", uuid4(), batch, time.time_ns(), len(body)))
         await self._store.commit(group)
         self.items[signal] += sum(len(request.batch) for request in group)
+        self._written = time.perf_counter()
 
     async def _compress(self, filled_to: datetime, *, everything: bool = False) -> None:
         ages = {lifecycle.table: lifecycle.compress_after for lifecycle in await self._maintenance.lifecycles()}
@@ -188,6 +190,9 @@ class _Filling:
         """What maintenance makes of it, the chunks left, statistics."""
         jobs: list[Job] = [RefreshJob(self._maintenance, _TURN_SECONDS, lambda: datetime.now(UTC)), *self._jobs()]
         for job in jobs:
+            if isinstance(job, CompactAttributesJob):
+                # It leaves to the writers what they have written just now.
+                await asyncio.sleep(max(self._written + _FRESH_SECONDS - time.perf_counter(), 0))
             began = time.perf_counter()
             await self._finished(job)
             _say(f"{job.name}: {time.perf_counter() - began:,.0f} s")
