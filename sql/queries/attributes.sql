@@ -86,14 +86,14 @@ RETURNING
 INSERT INTO tidegauge.attribute_pieces (start_time, end_time, stored_at, application_id, span_count, tenant_id, hashes)
 SELECT * FROM unnest(
     %(start_time)s::timestamptz[], %(end_time)s::timestamptz[], %(stored_at)s::timestamptz[], %(application_id)s::integer[],
-    %(span_count)s::integer[], %(tenant_id)s::smallint[], %(hashes)s::bytea[]
+    %(span_count)s::integer[], %(tenant_id)s::smallint[], %(hashes)b::bytea[]
 );
 
 -- name: put_blocks
 INSERT INTO tidegauge.attribute_blocks (start_time, end_time, application_id, span_count, tenant_id, seed, filter)
 SELECT * FROM unnest(
     %(start_time)s::timestamptz[], %(end_time)s::timestamptz[], %(application_id)s::integer[], %(span_count)s::integer[],
-    %(tenant_id)s::smallint[], %(seed)s::smallint[], %(filter)s::bytea[]
+    %(tenant_id)s::smallint[], %(seed)s::smallint[], %(filter)b::bytea[]
 );
 
 -- name: backfill_window

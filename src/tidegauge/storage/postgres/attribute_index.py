@@ -58,7 +58,7 @@ class PostgresAttributeIndex:
             "block_spans": BLOCK_SPANS, "most_pieces": _MOST_PIECES, "grace": self._grace, "groups": _GROUPS, "pieces": _PIECES
         }  # fmt: skip
         async with self._database.writing() as connection:
-            async with connection.cursor(row_factory=class_row(StoredPiece)) as cursor:
+            async with connection.cursor(row_factory=class_row(StoredPiece), binary=True) as cursor:
                 await cursor.execute(self._sql["take_pieces"], limits)
                 taken = await cursor.fetchall()
             blocks, rest = compacted(taken)
