@@ -137,7 +137,7 @@ async def _collect(connection: psycopg.AsyncConnection, tally: Tally, over: asyn
     """No grace: every row is looked at, and those that nothing refers to go at once; what was in use a moment ago is looked at again."""
     while not over.is_set():
         row = await (await connection.execute("SELECT tidegauge.collect_turn(now() + INTERVAL '1 day', 1000)")).fetchone()
-        did = row and row[0]
+        did: str | None = row[0] if row else None
         if did is None or did.startswith("collected"):
             tally.rounds += did is not None
             for table in ("series", "resources", "scopes", "applications"):

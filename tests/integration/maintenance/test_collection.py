@@ -174,6 +174,28 @@ async def test_a_transaction_that_knows_an_id_is_waited_for(own: TestDatabase, c
     assert await dangling(connected) == 0
 
 
+async def test_who_waits_for_the_epoch_reads_the_new_one(own: TestDatabase) -> None:
+    """A statement has its lock before its snapshot, also where the function's plan was made before."""
+    if own.kind == "embedded":
+        pytest.skip("transactions are serialised there")
+    enter = "SELECT epoch FROM tidegauge.enter_requests('{}', '{}', '{}', '{}', '{}', '{}', '{}', '1 day')"
+    async with (
+        await psycopg.AsyncConnection.connect(own.owner_dsn, prepare_threshold=None) as writer,
+        await psycopg.AsyncConnection.connect(own.owner_dsn) as raising,
+    ):
+        for statement in (enter, enter, "SELECT epoch FROM tidegauge.dictionary_epoch"):
+            await raising.execute("LOCK TABLE tidegauge.dictionary_epoch IN ACCESS EXCLUSIVE MODE")
+            reading = asyncio.create_task(writer.execute(statement))
+            async with asyncio.timeout(20):
+                waits = "SELECT FROM pg_locks WHERE pid = %s AND NOT granted"
+                while not await (await raising.execute(waits, [writer.info.backend_pid])).fetchone():  # noqa: ASYNC110 - nobody tells
+                    await asyncio.sleep(0.01)
+            raised = await (await raising.execute("UPDATE tidegauge.dictionary_epoch SET epoch = epoch + 1 RETURNING epoch")).fetchone()
+            await raising.commit()
+            assert await (await reading).fetchone() == raised
+            await writer.rollback()
+
+
 async def test_maintenance_collects_what_was_not_seen_for_longer_than_anything_is_kept(connected: Database) -> None:
     age = LifecycleSettings().daily_retention + timedelta(days=90) + LifecycleSettings().collection_grace
     for name, seen in (("long ago", age + YEAR), ("not so long ago", age - YEAR)):

@@ -111,7 +111,7 @@ async def _faults(database: Database) -> dict[str, int]:
         since = f"bucket >= (SELECT window_start FROM tidegauge.repair_window('{name}', now()))"
         held, defined_ = f"SELECT * FROM tidegauge.{name} WHERE {since}", f"SELECT * FROM ({definition}) d WHERE {since}"
         query = f"SELECT (SELECT count(*) FROM ({held} EXCEPT ALL {defined_}) a) + (SELECT count(*) FROM ({defined_} EXCEPT ALL {held}) b)"
-        ((count,),) = await ask(database, query)  # type: ignore[arg-type]
+        ((count,),) = await ask(database, query)
         if count:
             faults[name] = count
     return faults
@@ -260,12 +260,12 @@ async def elsewhere(own: TestDatabase, zone: str) -> AsyncIterator[Database]:
 
 
 async def repairs(database: Database) -> dict[str, int]:
-    return dict(await ask(database, "SELECT relation, repairs FROM tidegauge.rollup_repairs"))  # type: ignore[arg-type]
+    return dict(await ask(database, "SELECT relation, repairs FROM tidegauge.rollup_repairs"))
 
 
 async def materialised(database: Database, view: str, day: datetime) -> int:
     """Points of a day that a rollup holds itself, without what it computes when read."""
     ((table,),) = await ask(database, "SELECT tidegauge.hypertable_of(%(view)s)::text", view=view)
     query = f"SELECT coalesce(sum(count), 0)::bigint FROM {table} WHERE bucket >= %(day)s AND bucket < %(day)s + INTERVAL '1 day'"
-    ((count,),) = await ask(database, query, day=day)  # type: ignore[arg-type]
+    ((count,),) = await ask(database, query, day=day)
     return int(count)
