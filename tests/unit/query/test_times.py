@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import pairwise
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from tidegauge.errors import InvalidArgument
 from tidegauge.model.query import TimeRange
-from tidegauge.query.times import parse_duration, parse_range, parse_time
+from tidegauge.query.times import DAY_NS, HOUR_NS, parse_duration, parse_range, parse_time, parse_zone, steps_of
 
 NOW = 1_769_860_800_123_456_789
 NOON = 1_769_860_800_000_000_000  # 2026-01-31T12:00:00Z
@@ -99,3 +101,57 @@ def test_a_range_begins_before_it_ends() -> None:
     assert parse_range("now-1s", "now", NOW) == TimeRange(NOW - 1_000_000_000, NOW)
     with pytest.raises(InvalidArgument):
         parse_range("now", "now", NOW)
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "hours"),
+    [
+        ("Europe/Berlin", "2026-03-29", 23),
+        ("Europe/Berlin", "2026-10-25", 25),
+        ("America/New_York", "2026-03-08", 23),
+        ("America/New_York", "2026-11-01", 25),
+        ("Australia/Lord_Howe", "2026-04-05", 24.5),
+        ("Australia/Lord_Howe", "2026-10-04", 23.5),
+        ("Asia/Kolkata", "2026-03-29", 24),
+        # Clocks skip midnight itself.
+        ("Asia/Beirut", "2026-03-29", 23),
+        # Clocks show it twice.
+        ("America/Havana", "2026-11-01", 25),
+    ],
+)
+def test_a_local_day_is_as_long_as_it_is(zone: str, day: str, hours: float) -> None:
+    noon = datetime.fromisoformat(f"{day}T12:00:00").replace(tzinfo=ZoneInfo(zone))
+    noon_ns = int(noon.timestamp()) * 1_000_000_000
+    edges = steps_of(TimeRange(noon_ns, noon_ns + 1), DAY_NS, ZoneInfo(zone)).edges
+    assert [(edges[1] - edges[0]) / HOUR_NS] == [hours]
+    before, after = (datetime.fromtimestamp(moment, ZoneInfo(zone)) for moment in (edges[0] / 1e9 - 1, edges[0] / 1e9))
+    assert (before.date() < after.date(), str(after.date())) == (True, day)
+
+
+@given(
+    st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe"]),
+    st.integers(0, 80 * 365),
+    st.integers(1, 60 * DAY_NS),
+    st.integers(1, 10),
+)
+def test_steps_of_local_days_widen_any_range_and_do_not_depend_on_it(zone: str, day: int, length: int, days: int) -> None:
+    start = day * DAY_NS + 12345
+    steps = steps_of(TimeRange(start, start + length), days * DAY_NS, ZoneInfo(zone))
+    edges = list(steps.edges)
+    assert edges[0] <= start < edges[1]
+    assert edges[-2] < start + length <= edges[-1]
+    assert all(abs(end - begin - days * DAY_NS) <= HOUR_NS for begin, end in pairwise(edges))
+    later = steps_of(TimeRange(edges[-2], edges[-1]), days * DAY_NS, ZoneInfo(zone))
+    assert list(later.edges) == edges[-2:]
+
+
+def test_steps_shorter_than_a_day_are_the_same_everywhere() -> None:
+    asked = TimeRange(20_000 * DAY_NS + 1, 20_001 * DAY_NS)
+    assert steps_of(asked, HOUR_NS, ZoneInfo("Asia/Kolkata")) == steps_of(asked, HOUR_NS, ZoneInfo("UTC"))
+
+
+def test_zones_have_names() -> None:
+    assert parse_zone("Asia/Kolkata").key == "Asia/Kolkata"
+    for name in ("", "Mars/Olympus", "../../etc/passwd"):
+        with pytest.raises(InvalidArgument):
+            parse_zone(name)
