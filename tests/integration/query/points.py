@@ -18,7 +18,7 @@ from tests.integration.query.reference import NO_VALUE, Point
 HOUR_NS = 3_600_000_000_000
 DAY_NS = 24 * HOUR_NS
 _MINUTE_NS = 60_000_000_000
-DAYS = 12
+DAYS = 10
 # Raw data of the first days is dropped.
 DROPPED_DAYS = 4
 SERIES = 3
@@ -153,7 +153,7 @@ def _points(kind: Kind, chosen: random.Random, now_ns: int) -> list[Point]:
         found.append(source(time_ns // 1000 * 1000))
         # Now and then nothing comes for hours or days.
         pause = chosen.random()
-        time_ns += chosen.randrange(3 * HOUR_NS, 40 * HOUR_NS) if pause < 0.004 else chosen.randrange(_MINUTE_NS, 30 * _MINUTE_NS)
+        time_ns += chosen.randrange(3 * HOUR_NS, 40 * HOUR_NS) if pause < 0.006 else chosen.randrange(_MINUTE_NS, 40 * _MINUTE_NS)
     ordered: list[Point] = []
     for point in found:
         insort(ordered, point, key=lambda one: one.time_ns)

@@ -32,7 +32,8 @@ MINUTE_NS = 60_000_000_000
 STEPS = [minutes * MINUTE_NS for minutes in (1, 7, 15, 90, 60, 120, 360)] + [days * DAY_NS for days in (1, 1, 2, 7)]
 ZONES = [ZoneInfo(name) for name in ("UTC", "UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe")]
 GROUPINGS: list[list[str] | None] = [None, None, [], ["odd"]]
-_NUMBERS, _HISTOGRAMS = list(Aggregation), [one for one in Aggregation if one not in (Aggregation.FIRST, Aggregation.LAST)]
+_NUMBERS: list[Aggregation] = list(Aggregation)
+_HISTOGRAMS: list[Aggregation] = [one for one in Aggregation if one not in (Aggregation.FIRST, Aggregation.LAST)]
 AGGREGATIONS: dict[str, list[Aggregation]] = {
     "gauge": [one for one in Aggregation if one not in (Aggregation.INCREASE, Aggregation.RATE)],
     "sum": _NUMBERS + [Aggregation.INCREASE] * 6,

@@ -91,7 +91,12 @@ def expected(sent: list[dict[str, Any]], name: str, edges: Any, by: list[str], w
 
 
 async def test_rates_refuse_what_they_do_not_know(client: Client) -> None:
-    refused: list[dict[str, Any]] = [{"timezone": "Mars/Olympus"}, {"group_by": "colour"}, {"kind": "huge"}, {"step": "1s", "start": "now-1d"}]
+    refused: list[dict[str, Any]] = [
+        {"timezone": "Mars/Olympus"},
+        {"group_by": "colour"},
+        {"kind": "huge"},
+        {"step": "1s", "start": "now-1d"},
+    ]
     for parameters in refused:
         problem = await client.refused(RATES, **parameters)
         assert problem["errors"][0]["parameter"].split(".")[0] in {*parameters}
