@@ -17,6 +17,7 @@ DROP VIEW IF EXISTS analytics.service_edges_daily;
 DROP VIEW IF EXISTS analytics.service_edges_hourly;
 DROP VIEW IF EXISTS analytics.service_edges_minutely;
 DROP VIEW IF EXISTS analytics.kept_spans;
+DROP VIEW IF EXISTS analytics.attributes;
 DROP FUNCTION IF EXISTS tidegauge.tier_states(text);
 DO $$
 DECLARE
@@ -30,8 +31,21 @@ BEGIN
     END LOOP;
 END
 $$;
+DROP FUNCTION IF EXISTS analytics.metric_quantiles(text, double precision[], interval, timestamptz, timestamptz, text);
+DROP FUNCTION IF EXISTS analytics.exponential_quantile(double precision, bigint[]);
+DROP FUNCTION IF EXISTS analytics.between_bounds(double precision, double precision, double precision);
+DROP FUNCTION IF EXISTS analytics.exponential_bound(bigint, bigint);
+DROP FUNCTION IF EXISTS analytics.histogram_quantile(double precision, double precision[], bigint[]);
 DROP FUNCTION IF EXISTS analytics.duration_percentile(double precision, text, timestamptz, timestamptz, text);
 DROP FUNCTION IF EXISTS analytics.duration_percentiles(double precision[], interval, timestamptz, timestamptz, text, text);
+DROP FUNCTION IF EXISTS analytics.bucket_ranks(double precision[], integer[], bigint[]);
+DROP VIEW IF EXISTS analytics.service_totals_minutely;
+DROP VIEW IF EXISTS analytics.service_totals_hourly;
+DROP VIEW IF EXISTS analytics.service_totals_daily;
+DROP VIEW IF EXISTS analytics.metric_exponentials_minutely;
+DROP VIEW IF EXISTS analytics.metric_exponentials_hourly;
+DROP VIEW IF EXISTS analytics.metric_exponentials_daily;
+DROP VIEW IF EXISTS analytics.metric_histograms_minutely;
 DROP FUNCTION IF EXISTS analytics.increases(text, interval, timestamptz, timestamptz);
 DROP FUNCTION IF EXISTS analytics.trace_tree(text);
 DROP FUNCTION IF EXISTS analytics.find_traces(timestamptz, timestamptz);

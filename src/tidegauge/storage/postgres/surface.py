@@ -40,6 +40,8 @@ _SCRIPTS = (
     "views/07_reader.sql",
     "views/08_comments.sql",
     "views/09_maintenance_comments.sql",
+    "views/09_attribute_comments.sql",
+    "views/09_percentile_comments.sql",
 )
 # A view whose columns, or a function whose result, changed otherwise than by CREATE OR REPLACE: invalid_table_definition,
 # invalid_function_definition.
