@@ -90,7 +90,7 @@ WHERE d.hypertable_schema = 'tidegauge' AND d.dimension_number = 1
 UNION ALL
 SELECT
     'job',
-    coalesce(j.config ->> 'relation', c.user_view_name, j.hypertable_name) || ': ' || j.proc_name,
+    coalesce(coalesce(j.config ->> 'relation', c.user_view_name, j.hypertable_name) || ': ', '') || j.proc_name,
     'every ' || j.schedule_interval || CASE WHEN j.scheduled THEN '' ELSE ', disabled' END || ', '
     || (
         j.config - '{hypertable_id,mat_hypertable_id}'::text[]
