@@ -35,7 +35,6 @@ _SCRIPTS = (
     "views/11_percentiles.sql",
     "views/12_search.sql",
     "views/13_analysis.sql",
-    "views/14_sql.sql",
     # Grants what is there by now.
     "views/07_reader.sql",
     "views/08_comments.sql",
