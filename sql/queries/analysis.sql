@@ -4,7 +4,9 @@
 -- name: trace_times
 -- A trace's spans without what they carry, by start time; a span that was resent stands more than once.
 WITH bounds AS (
-    SELECT min(i.start_time) AS start_time, greatest(max(i.end_time), max(i.start_time)) AS end_time, sum(i.span_count)::bigint AS spans
+    SELECT
+        min(i.start_time) AS start_time, greatest(max(i.end_time), max(i.start_time)) AS end_time, sum(i.span_count)::bigint AS spans,
+        string_to_array(string_agg(array_to_string(i.application_ids, ','), ','), ',')::integer[] AS application_ids
     FROM tidegauge.trace_index i
     WHERE i.trace_id = %(trace_id)s AND i.tenant_id = %(tenant_id)s
 )
@@ -14,8 +16,21 @@ SELECT
 FROM bounds b
 JOIN tidegauge.traces t
     ON t.trace_id = %(trace_id)s AND t.tenant_id = %(tenant_id)s AND t.start_time >= b.start_time AND t.start_time <= b.end_time
+    AND t.application_id = ANY (b.application_ids)
 LEFT JOIN tidegauge.applications a ON a.application_id = t.application_id
 ORDER BY t.start_time, t.start_time_ns, t.span_id, t.duration_ns DESC
+LIMIT %(limit)s;
+
+-- name: kept_trace
+-- The spans of a trace that is kept as an example, with all that they carry.
+SELECT
+    trace_id, span_id, parent_span_id, trace_state, flags, coalesce(full_name, name) AS name, kind,
+    (extract(epoch FROM start_time) * 1000000)::bigint AS start_time_us, start_time_ns, duration_ns,
+    status_code, status_message, attributes, dropped_attributes_count, events, dropped_events_count, links, dropped_links_count,
+    original, resource_id, scope_id
+FROM tidegauge.kept_spans
+WHERE trace_id = %(trace_id)s AND tenant_id = %(tenant_id)s
+ORDER BY start_time, start_time_ns, span_id, duration_ns DESC
 LIMIT %(limit)s;
 
 -- name: kept_times

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
+from psycopg import AsyncConnection
+
 from tidegauge.errors import InvalidArgument
 from tidegauge.model.query import Cursor, SpanFilter, TraceFilter
 from tidegauge.model.records import Operation, SpanSummary, StoredResource, StoredScope, StoredSpan, StoredTrace, TraceSummary
@@ -39,6 +41,7 @@ class PostgresTraceStore:
         """``index`` knows where attributes are; a search answers with what it has found after ``search_time``."""
         self._database = database
         self._sql = sqlfiles.queries("traces")
+        self._kept = sqlfiles.queries("analysis")
         self._dictionaries = sqlfiles.queries("applications")
         self._spans = SpanSearch(database, index, search_time)
         self._traces = TraceSearch(database, self._spans)
@@ -93,20 +96,28 @@ class PostgresTraceStore:
         async with self._database.reading() as connection:
             (bounds,) = await rows(connection, self._sql["trace_bounds"], wanted)
             if bounds["start_time"] is None:
+                found = await rows(connection, self._kept["kept_trace"], wanted | {"limit": limit + 1})
+            else:
+                found = await self._trace_rows(connection, wanted, bounds, limit + 1)
+            if not found:
                 return None
-            window = {
-                "application_ids": bounds["application_ids"],
-                "start": bounds["start_time"],
-                "end": bounds["end_time"],
-                "limit": limit + 1,
-            }
-            found = await rows(connection, self._sql["trace_spans"], wanted | window)
-            if len(found) < min(bounds["span_count"], limit + 1):
-                # A span that ends before it starts, or never, may start behind every end that the index knows.
-                found = await rows(connection, self._sql["trace_spans"], wanted | window | {"end": LAST_TIMESTAMP})
             by_resource = await resources(connection, self._dictionaries["resources"], {row["resource_id"] for row in found})
             by_scope = await scopes(connection, self._dictionaries["scopes"], {row["scope_id"] for row in found})
-        return StoredTrace(_spans(found[:limit], by_resource, by_scope), bounds["span_count"], truncated=len(found) > limit)
+        count = bounds["span_count"] or len(found)
+        return StoredTrace(_spans(found[:limit], by_resource, by_scope), count, truncated=len(found) > limit)
+
+    async def _trace_rows(self, connection: AsyncConnection, wanted: Row, bounds: Row, limit: int) -> list[Row]:
+        window = {
+            "application_ids": bounds["application_ids"],
+            "start": bounds["start_time"],
+            "end": bounds["end_time"],
+            "limit": limit,
+        }
+        found = await rows(connection, self._sql["trace_spans"], wanted | window)
+        if len(found) < min(bounds["span_count"], limit):
+            # A span that ends before it starts, or never, may start behind every end that the index knows.
+            found = await rows(connection, self._sql["trace_spans"], wanted | window | {"end": LAST_TIMESTAMP})
+        return found
 
 
 def _key(after: Cursor, order: SearchOrder) -> SpanKey:
