@@ -1,0 +1,51 @@
+"""Pieces become blocks of about the right size, and none of their spans is lost."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from tidegauge.storage.postgres.attribute_blocks import BLOCK_SPANS, StoredPiece, compacted
+from tidegauge.storage.postgres.attribute_hashes import finalised, packed, parts, unpacked
+
+HOUR = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+
+def piece(second: int, spans: int, *, application: int = 1, closed: bool = False, hashes: bytes | None = b"") -> StoredPiece:
+    start = HOUR + timedelta(seconds=second)
+    own = packed({1000 * application + second + 1}) if hashes == b"" else hashes
+    return StoredPiece(0, application, HOUR, start, start + timedelta(seconds=5), HOUR + timedelta(hours=1), spans, own, closed)
+
+
+def test_what_is_enough_becomes_blocks_in_the_order_of_time_and_the_rest_one_piece() -> None:
+    pieces = [piece(second, 512) for second in (40, 10, 30, 0, 20, 50)]
+    ((first,), (rest,)) = compacted(pieces)
+    assert (first.span_count, first.start_time, first.end_time) == (BLOCK_SPANS, HOUR, HOUR + timedelta(seconds=35))
+    assert (rest.span_count, rest.start_time) == (1024, HOUR + timedelta(seconds=40))
+    assert rest.hashes is not None
+    assert set(unpacked(rest.hashes)) == {1041, 1051}
+
+
+def test_an_hour_that_is_over_leaves_no_piece_and_no_small_block() -> None:
+    pieces = [piece(second, 100, closed=True) for second in range(31)]
+    blocks, rest = compacted(pieces)
+    assert rest == []
+    assert sorted(block.span_count for block in blocks) == [1500, 1600]
+    (block,), rest = compacted([piece(0, 3, closed=True)])
+    assert (block.span_count, rest) == (3, [])
+
+
+def test_applications_and_hours_are_kept_apart() -> None:
+    blocks, rest = compacted([piece(0, 2048), piece(1, 2048, application=2), piece(2, 1, application=3)])
+    assert [(block.application_id, block.span_count) for block in blocks] == [(1, 2048), (2, 2048)]
+    assert [(one.application_id, one.span_count) for one in rest] == [(3, 1)]
+
+
+def test_where_nothing_is_known_of_one_piece_nothing_is_of_its_block() -> None:
+    (known, unknown), rest = compacted([piece(0, 2048), piece(1, 2000), piece(2, 100, hashes=None)])
+    assert rest == []
+    assert unknown.filter is None
+    assert known.filter is not None
+    third = len(known.filter) // 3
+    *slots, result = parts(finalised(1001, known.seed))
+    first, second, last = (known.filter[part * third + (slot * third >> 32)] for part, slot in enumerate(slots))
+    assert first ^ second ^ last == result
