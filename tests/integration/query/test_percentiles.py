@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, LiteralString
 
+import psycopg
 import pytest
 
 from tests.integration.query.conftest import HOUR_NS, Client, span
+from tests.servers.timescaledb import TestDatabase
 
 MINUTE_NS = 60_000_000_000
 PERCENTILES = "/api/v1/traces/percentiles"
@@ -34,6 +36,12 @@ def when(time_ns: int) -> str:
     return str(time_ns)
 
 
+async def ask(database: TestDatabase, statement: LiteralString, **parameters: Any) -> list[tuple[Any, ...]]:
+    """Rows of a statement."""
+    async with await psycopg.AsyncConnection.connect(database.owner_dsn, prepare_threshold=None, autocommit=True) as connection:
+        return await (await connection.execute(statement, parameters)).fetchall()
+
+
 def tiers(answer: Any) -> set[str]:
     """The rollups that an answer was read from; behind the last data there may be nothing but raw data."""
     return {segment["tier"] for segment in answer["meta"]["tiers"]} - {"raw"}
@@ -48,7 +56,9 @@ async def send_durations(client: Client, service: str, trace_id: str, base_ns: i
     await client.send_spans(service, spans)
 
 
-async def test_percentiles_of_spans_are_those_of_raw_data_on_every_tier(client: Client, name: str, trace_id: str, base_ns: int) -> None:
+async def test_percentiles_of_spans_are_those_of_raw_data_on_every_tier(
+    client: Client, database: TestDatabase, name: str, trace_id: str, base_ns: int
+) -> None:
     """By the minute and the hour, before a refresh, after it, and with spans that come late; all within 5 % of the exact ones."""
     rng = random.Random(name)
     sent = [(rng.randrange(HOUR_NS), int(rng.lognormvariate(15, 2)), rng.choice(["read", "write"])) for _ in range(300)]
@@ -88,6 +98,19 @@ async def test_percentiles_of_spans_are_those_of_raw_data_on_every_tier(client: 
     assert await check(step="1m") == {"minutely"}
     assert await check(step="1h", status="unset") == set()
     assert [await check(**variant) for variant in variants[1:]] == [{"hourly"}, {"hourly"}, {"minutely"}, {"hourly"}]
+    for operation in (None, "read"):
+        durations = [duration for _, duration, of in sent if operation in (None, of)]
+        statement = """
+            SELECT percentile, duration_ms, lower_ms, upper_ms, count FROM analytics.duration_percentiles(
+                %(q)s, interval '1 hour', to_timestamp(%(start)s), to_timestamp(%(end)s), %(service)s, %(operation)s
+            )
+        """
+        seconds = {"start": base_ns // 10**9, "end": (base_ns + HOUR_NS) // 10**9}
+        rows = await ask(database, statement, q=Q, service=name, operation=operation, **seconds)
+        assert [(q, count) for q, *_, count in rows] == [(q, len(durations)) for q in Q]
+        for q, value, lower, upper, _ in rows:
+            assert is_near(round(value * 1e6), exact(durations, q))
+            assert lower * (1 - 1e-9) <= exact(durations, q) / 1e6 <= upper * (1 + 1e-9)
 
     # Late: the rollups' hour is out of date, and the answer is not.
     late = [(rng.randrange(HOUR_NS), 10**12, "read") for _ in range(20)]
@@ -149,7 +172,7 @@ def points(made: Sequence[tuple[int, int, dict[str, Any]]]) -> list[dict[str, An
 @pytest.mark.parametrize("kind", ["histogram", "exponentialHistogram"])
 @pytest.mark.parametrize("temporality", [DELTA, CUMULATIVE])
 async def test_quantiles_of_histograms_are_those_of_raw_data_on_every_tier(
-    client: Client, name: str, base_ns: int, kind: str, temporality: int
+    client: Client, database: TestDatabase, name: str, base_ns: int, kind: str, temporality: int
 ) -> None:
     """The exact quantile lies in the bucket told: across resets and changes of scale, before and after a refresh, with late points."""
     rng = random.Random(name)
@@ -203,6 +226,15 @@ async def test_quantiles_of_histograms_are_those_of_raw_data_on_every_tier(
     after = [await check(step, minutes, observed) for step, minutes in (("1m", 1), ("10m", 10), ("1h", 60))]
     assert [one["series"] for one in after] == [one["series"] for one in before]
     assert [tiers(one) for one in after] == [{"minutely"}, {"minutely"}, {"hourly"}]
+    statement = """
+        SELECT count, value, lower_bound, upper_bound, is_exact FROM analytics.metric_quantiles(
+            %(name)s, %(q)s, interval '1 hour', to_timestamp(%(start)s), to_timestamp(%(end)s)
+        )
+    """
+    rows = await ask(database, statement, name=name, q=Q, start=base_ns // 10**9, end=(base_ns + 2 * HOUR_NS) // 10**9)
+    told = [(point["count"], *value.values(), True) for point in after[2]["series"][0]["points"] for value in point["values"]]
+    for row, one in zip(rows, told, strict=True):
+        assert row == tuple([part if isinstance(part, bool) or part is None else pytest.approx(part) for part in one])
     if late:
         await send(late)
         await check("1h", 60, observed | late)
