@@ -12,7 +12,13 @@ BEGIN
         JOIN _timescaledb_catalog.hypertable h ON h.id = c.mat_hypertable_id
         WHERE c.user_view_schema = 'tidegauge'
     LOOP
-        EXECUTE format('CREATE OR REPLACE VIEW tidegauge.%I AS SELECT * FROM %I.%I', rollup.name || '_stored', rollup.schema_name, rollup.table_name);
+        EXECUTE format(
+            'CREATE OR REPLACE VIEW tidegauge.%I AS SELECT * FROM %I.%I', rollup.name || '_stored', rollup.schema_name, rollup.table_name
+        );
+        EXECUTE format(
+            'COMMENT ON VIEW tidegauge.%I IS %L', rollup.name || '_stored',
+            format('What of tidegauge.%s is materialised; tidegauge.tier_states() says how far it can be trusted.', rollup.name)
+        );
     END LOOP;
 END
 $$;
@@ -96,3 +102,90 @@ END
 $$;
 
 REVOKE EXECUTE ON FUNCTION tidegauge.tier_states(text) FROM PUBLIC;
+COMMENT ON FUNCTION tidegauge.tier_states(text) IS
+    'Raw data and rollups of a family: how far each is made, what was dropped, and what waits for a refresh.';
+
+-- Values of gauges and sums by step, of each series, from the coarsest rollup whose buckets fit: days for steps of whole days, hours for steps
+-- of whole hours, and points for others. Rollups are real-time, so that what is not materialised yet is in them; what came late is from the
+-- next refresh on. The range is widened to whole steps, which begin at multiples of the step since 1970, of whole days at the zone's midnights.
+CREATE OR REPLACE FUNCTION analytics.metric_range(
+    metric_name text, step interval DEFAULT INTERVAL '1 hour', range_start timestamptz DEFAULT now() - INTERVAL '1 day',
+    range_end timestamptz DEFAULT now(), aggregation text DEFAULT 'avg', timezone text DEFAULT 'UTC'
+)
+RETURNS TABLE (bucket timestamptz, application text, labels jsonb, value double precision)
+LANGUAGE plpgsql STABLE SET search_path FROM CURRENT AS $$
+#variable_conflict use_column
+DECLARE
+    step_seconds bigint := extract(epoch FROM $2);
+    of_days boolean := step_seconds % 86400 = 0;
+    zone text := CASE WHEN of_days THEN $6 ELSE 'UTC' END;
+    origin timestamptz := TIMESTAMP '1970-01-01 00:00' AT TIME ZONE zone;
+    first_step timestamptz := time_bucket($2, $3, zone, origin);
+    last_step timestamptz := time_bucket($2, $4 - INTERVAL '1 microsecond', zone, origin);
+    past_end timestamptz := (last_step AT TIME ZONE zone + $2) AT TIME ZONE zone;
+    fits_hours boolean;
+    tier text;
+BEGIN
+    IF $5 NOT IN ('avg', 'sum', 'min', 'max', 'count', 'first', 'last', 'increase', 'rate') THEN
+        RAISE EXCEPTION 'aggregation % is not known', $5
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'expected avg, sum, min, max, count, first, last, increase or rate';
+    END IF;
+    -- Local midnights are full hours of UTC in most zones.
+    SELECT step_seconds % 3600 = 0 AND bool_and(extract(epoch FROM d.day AT TIME ZONE zone)::bigint % 3600 = 0) INTO fits_hours
+    FROM generate_series(first_step AT TIME ZONE zone, past_end AT TIME ZONE zone, INTERVAL '1 day') AS d (day);
+    tier := CASE WHEN of_days AND zone = 'UTC' THEN 'daily' WHEN fits_hours THEN 'hourly' ELSE 'raw' END;
+    IF $5 IN ('increase', 'rate') THEN
+        IF tier = 'raw' OR zone <> 'UTC' THEN
+            RAISE EXCEPTION 'aggregation % needs steps of whole hours, in UTC', $5 USING ERRCODE = 'invalid_parameter_value';
+        END IF;
+        RETURN QUERY
+        SELECT
+            time_bucket($2, i.bucket, zone, origin), i.application, i.labels,
+            sum(i.increase) / CASE WHEN $5 = 'rate' THEN step_seconds ELSE 1 END
+        FROM analytics.increases($1, INTERVAL '1 hour', first_step, past_end) i
+        WHERE i.bucket < past_end
+        GROUP BY 1, 2, 3
+        ORDER BY 2, 3, 1;
+        RETURN;
+    END IF;
+    RETURN QUERY
+    WITH part AS (
+        SELECT
+            d.bucket AS near, greatest(d.bucket, d.start_timestamp) AS at, d.series_id, d.application, d.labels,
+            d.count, d.sum, d.min, d.max, d.first, d.last
+        FROM analytics.metrics_daily d
+        WHERE tier = 'daily' AND d.metric_name = $1 AND d.type IN ('gauge', 'sum') AND d.bucket >= first_step AND d.bucket < past_end
+        UNION ALL
+        SELECT
+            h.bucket, greatest(h.bucket, h.start_timestamp), h.series_id, h.application, h.labels,
+            h.count, h.sum, h.min, h.max, h.first, h.last
+        FROM analytics.metrics_hourly h
+        WHERE tier = 'hourly' AND h.metric_name = $1 AND h.type IN ('gauge', 'sum') AND h.bucket >= first_step AND h.bucket < past_end
+        UNION ALL
+        SELECT
+            m.timestamp, m.timestamp, m.series_id, m.application, m.labels, 1::bigint,
+            CASE WHEN abs(m.value) < 1e290 THEN m.value ELSE sign(m.value) * 'Infinity'::double precision END,
+            m.value, m.value, m.value, m.value
+        FROM analytics.metrics m
+        WHERE tier = 'raw' AND m.metric_name = $1 AND m.type IN ('gauge', 'sum') AND m.timestamp >= first_step AND m.timestamp < past_end
+            AND m.flags & 1 = 0 AND m.value IS NOT NULL AND m.value <> 'NaN'::double precision
+    )
+    SELECT
+        time_bucket($2, p.near, zone, origin), p.application, p.labels,
+        CASE $5
+            WHEN 'avg' THEN sum(p.sum) / sum(p.count)::double precision
+            WHEN 'sum' THEN sum(p.sum)
+            WHEN 'min' THEN min(p.min)
+            WHEN 'max' THEN max(p.max)
+            WHEN 'count' THEN sum(p.count)::double precision
+            WHEN 'first' THEN first(p.first, p.at)
+            WHEN 'last' THEN last(p.last, p.at)
+        END
+    FROM part p
+    GROUP BY 1, p.series_id, p.application, p.labels
+    ORDER BY 2, 3, 1;
+END
+$$;
+
+COMMENT ON FUNCTION analytics.metric_range(text, interval, timestamptz, timestamptz, text, text) IS
+    'Values of gauges and sums by step, of each series, from the coarsest rollup that fits. aggregation: avg, sum, min, max, count, first, last; increase and rate for steps of whole hours. Steps of whole days begin at midnight in timezone.';

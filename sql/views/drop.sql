@@ -18,6 +18,7 @@ DROP VIEW IF EXISTS analytics.service_edges_hourly;
 DROP VIEW IF EXISTS analytics.service_edges_minutely;
 DROP VIEW IF EXISTS analytics.kept_spans;
 DROP VIEW IF EXISTS analytics.attributes;
+DROP FUNCTION IF EXISTS analytics.metric_range(text, interval, timestamptz, timestamptz, text, text);
 DROP FUNCTION IF EXISTS tidegauge.tier_states(text);
 DO $$
 DECLARE

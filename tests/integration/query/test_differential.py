@@ -11,17 +11,19 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
+import psycopg
 import pytest
 import pytest_asyncio
 
 from tests.integration.query import points, reference
-from tests.integration.query.points import DAY_NS, DAYS, KINDS, Filled, Kind
+from tests.integration.query.points import DAY_NS, DAYS, DROPPED_DAYS, HOUR_NS, KINDS, Filled, Kind
 from tests.servers.timescaledb import TestDatabase
 from tidegauge.model.query import Aggregation, SeriesSelector, TimeRange
 from tidegauge.model.records import Series
 from tidegauge.model.tiers import Family, Level, TierState
 from tidegauge.query.metrics import Limits, RangeAnswer, RangeQuestion, read_range
 from tidegauge.query.plan import Exactness
+from tidegauge.query.times import steps_of
 from tidegauge.storage.postgres.database import Database
 from tidegauge.storage.postgres.metrics import PostgresMetricStore
 from tidegauge.storage.postgres.tiers import PostgresTierStore
@@ -152,3 +154,42 @@ async def test_answers_are_those_of_all_points(asked: Asked) -> None:
     # The questions are of all sorts: else they would prove little.
     assert levels == {Level.RAW, Level.HOURLY, Level.DAILY}
     assert all(count > QUESTIONS // 100 for count in kinds.values()), kinds
+
+
+async def test_the_function_for_analysts_gives_the_same(asked: Asked, database: TestDatabase) -> None:
+    """``metric_range`` reads real-time rollups, which know of what came late from their next refresh on."""
+    filled = asked.filled
+    start_ns = (filled.now_ns // DAY_NS - DAYS + DROPPED_DAYS + 2) * DAY_NS
+    with psycopg.connect(database.owner_dsn, autocommit=True, prepare_threshold=None) as connection:
+        points.refresh(connection, start_ns, filled.now_ns)
+        for aggregation, step, zone in (
+            (Aggregation.AVG, HOUR_NS, "UTC"),
+            (Aggregation.MAX, DAY_NS, "UTC"),
+            (Aggregation.LAST, DAY_NS, "Europe/Berlin"),
+            (Aggregation.COUNT, DAY_NS, "Asia/Kolkata"),
+            (Aggregation.SUM, 15 * MINUTE_NS, "UTC"),
+            (Aggregation.FIRST, 2 * DAY_NS, "UTC"),
+        ):
+            for kind in KINDS[:6]:
+                rows = connection.execute(
+                    """
+                    SELECT labels ->> 'n', (extract(epoch FROM bucket) * 1000000)::bigint * 1000, value
+                    FROM analytics.metric_range(
+                        %s, %s, to_timestamp(%s::double precision), to_timestamp(%s::double precision), %s, %s
+                    )
+                    """,
+                    (
+                        f"{filled.prefix}.{kind.name}",
+                        timedelta(seconds=step / 1e9),
+                        (start_ns + 2 * DAY_NS) / 1e9,
+                        filled.now_ns / 1e9,
+                        aggregation.value,
+                        zone,
+                    ),
+                ).fetchall()
+                edges = list(steps_of(TimeRange(start_ns + 2 * DAY_NS, filled.now_ns), step, ZoneInfo(zone)).edges)
+                for one in await asked.series(kind, None):
+                    number = dict(one.labels)["n"]
+                    found = {time: value for label, time, value in rows if label == number}
+                    expected = reference.answer([(one, filled.points[one.series_id])], edges, aggregation)
+                    assert found == pytest.approx(expected, rel=1e-9), (kind.name, aggregation, zone)
