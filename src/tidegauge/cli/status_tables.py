@@ -66,6 +66,9 @@ def print_status(description: str, status: Status, logs: LogStoreStatus | None) 
     for part in (_tables(status.tables), _rollups(status.rollups), _dictionaries(status.dictionaries), _jobs(status.jobs)):
         console.print()
         console.print(part)
+    failing = [job.job for job in status.jobs if job.error]
+    if failing:
+        console.print(f"\n[bold red]failing:[/] {escape(', '.join(failing))}", soft_wrap=True)
 
 
 def print_unused(found: Sequence[Unused]) -> None:

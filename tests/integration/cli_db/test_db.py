@@ -286,6 +286,23 @@ async def test_status_shows_tables_rollups_and_jobs(target: Target) -> None:
     assert {rollup["name"] for rollup in status["rollups"]} >= {"metrics_hourly", "metrics_daily"}
 
 
+async def test_unused_rows_are_collected_by_hand(target: Target) -> None:
+    """A row seen last when it cannot be in use any more: status and a dry run tell, a collection deletes."""
+    dsn = target.database.owner_dsn
+    async with await psycopg.AsyncConnection.connect(dsn, prepare_threshold=None, autocommit=True) as connection:
+        await connection.execute("INSERT INTO tidegauge.applications (name, last_seen) VALUES ('of old', now() - INTERVAL '40 years')")
+
+    dry = await target.run("collect", "--dry-run", "--json")
+    assert dry.status == 0, dry.err
+    assert {each["dictionary"]: each["rows"] for each in json.loads(dry.out)["unused"]}["applications"] == 1
+    done = await target.run("collect")
+    assert done.status == 0, done.err
+    assert "collected 1 applications" in done.err
+    status = json.loads((await target.run("status", "--json")).out)
+    assert {each["name"]: each["collected"] for each in status["dictionaries"]}["applications"] == 1
+    assert "Dictionaries" in (await target.run("status")).out
+
+
 @pytest.mark.skipif(shutil.which("psql") is None, reason="psql is not installed")
 async def test_shell_opens_psql_as_owner_and_as_reader(target: Target) -> None:
     query = ("--", "-X", "-At", "-c", "SELECT current_user, count(*) FROM analytics.metrics")
