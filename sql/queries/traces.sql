@@ -189,10 +189,10 @@ FROM (
         sum(i.span_count)::bigint AS span_count,
         sum(i.error_count)::bigint AS error_count,
         string_agg(array_to_string(i.application_ids, ','), ',') AS all_application_ids,
-        (array_agg(i.root_span_id ORDER BY i.start_time) FILTER (WHERE i.root_span_id IS NOT NULL))[1] AS root_span_id,
-        (array_agg(i.root_application_id ORDER BY i.start_time) FILTER (WHERE i.root_span_id IS NOT NULL))[1] AS root_application_id,
-        (array_agg(i.root_duration_ns ORDER BY i.start_time) FILTER (WHERE i.root_span_id IS NOT NULL))[1] AS root_duration_ns,
-        (array_agg(i.root_name ORDER BY i.start_time) FILTER (WHERE i.root_span_id IS NOT NULL))[1] AS root_name
+        (array_agg(i.root_span_id ORDER BY i.start_time, i.root_span_id) FILTER (WHERE i.root_span_id IS NOT NULL))[1] AS root_span_id,
+        (array_agg(i.root_application_id ORDER BY i.start_time, i.root_span_id) FILTER (WHERE i.root_span_id IS NOT NULL))[1] AS root_application_id,
+        (array_agg(i.root_duration_ns ORDER BY i.start_time, i.root_span_id) FILTER (WHERE i.root_span_id IS NOT NULL))[1] AS root_duration_ns,
+        (array_agg(i.root_name ORDER BY i.start_time, i.root_span_id) FILTER (WHERE i.root_span_id IS NOT NULL))[1] AS root_name
     FROM tidegauge.trace_index i
     WHERE i.tenant_id = %(tenant_id)s AND i.trace_id = ANY (%(trace_ids)s::uuid[])
         AND i.start_time >= %(start)s AND i.start_time < %(end)s

@@ -7,7 +7,8 @@ import json
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from datetime import UTC, datetime
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -97,6 +98,19 @@ def span(trace_id: str, span_id: int, start_ns: int, **fields: Any) -> dict[str,
 async def client(database: TestDatabase, settings: Settings) -> AsyncIterator[Client]:
     """The API and OTLP of one assembled program."""
     limits = ApiSettings(max_page=50, max_points=1000, max_series=20, max_trace_spans=200)
+    async with _client(database, settings, limits) as found:
+        yield found
+
+
+@pytest_asyncio.fixture(scope="package")
+async def settings_of_no_time(database: TestDatabase, settings: Settings) -> AsyncIterator[Client]:
+    """The same whose searches' time is up as soon as they have got anywhere."""
+    async with _client(database, settings, ApiSettings(max_page=50, search_time=timedelta(milliseconds=1))) as found:
+        yield found
+
+
+@asynccontextmanager
+async def _client(database: TestDatabase, settings: Settings, limits: ApiSettings) -> AsyncIterator[Client]:
     location = Location(database.owner_dsn, None, embedded=database.kind == "embedded")
     unthrottled = ThrottleSettings(limit_short=0, limit_medium=0, limit_long=0)
     async with assembled(settings.model_copy(update={"api": limits, "throttle": unthrottled}), location) as runtime:

@@ -85,8 +85,13 @@ class _Listing:
         """From where down the spans are found of all that comes behind a place."""
         return max([key[0] + 1, *[one.match_us + 1 for one in self.seen.values() if one.key < key]])
 
+    def passed(self, row: Row) -> bool:
+        """Whether a trace's place is on a page before."""
+        return self.after is not None and (row["key_us"], row["trace_id"]) >= (self.after.key_us, self.after.trace_id)
+
     def _listed(self, one: _Seen) -> bool:
-        return (self.after is None or one.key < (self.after.key_us, self.after.trace_id)) and is_wanted(one.row, self.wanted)
+        # A part of a trace does not tell what the whole is.
+        return not self.passed(one.row) and (not one.whole or is_wanted(one.row, self.wanted))
 
 
 def is_wanted(row: Row, wanted: TraceFilter) -> bool:
@@ -204,8 +209,12 @@ class TraceSearch:
             everything = _around(prepared.start_us, prepared.end_us)
             close = _around(min(earliest.values()), max(earliest.values()))
             bounds = max(close[0], everything[0]), min(close[1], everything[1])
-            for trace_id, row in (await self._summaries(prepared, new, bounds, snapshot)).items():
-                listing.seen[trace_id] = _Seen(row, earliest[trace_id], bounds == everything)
+            close_by = await self._summaries(prepared, new, bounds, snapshot)
+            # What came in one request has one row, where the first of it began; and what seems to be listed already may have begun earlier.
+            others = [one for one in new if one not in close_by or listing.passed(close_by[one])]
+            elsewhere = {} if bounds == everything else await self._summaries(prepared, others, everything, snapshot)
+            for trace_id, row in (close_by | elsewhere).items():
+                listing.seen[trace_id] = _Seen(row, earliest[trace_id], trace_id in elsewhere or bounds == everything)
         for trace_id, match_us in earliest.items():
             if trace_id in listing.seen:
                 listing.seen[trace_id].match_us = min(match_us, listing.seen[trace_id].match_us)
