@@ -142,7 +142,7 @@ def _of_attributes(known: Facts, chance: random.Random) -> list[Case]:
     found.append(
         Case(
             "attribute of the resource", lambda: "/api/v1/traces",
-            asked(lambda: f"resource.service.version=1.{chance.randrange(5)}.0"),
+            asked(lambda: f"resource:service.version=1.{chance.randrange(5)}.0"),
         )
     )  # fmt: skip
     return found
@@ -153,7 +153,9 @@ def _of_services(known: Facts, chance: random.Random) -> list[Case]:
     day, month = (end - _DAY, end), (known.oldest, end)
     service: Callable[[], tuple[str, str]] = lambda: ("service", chance.choice(known.services))  # noqa: E731
     minutes = ("step", "1m")
-    sql = "SELECT service_name, count(*) FROM analytics.traces WHERE start_time >= now() - interval '1 hour' GROUP BY 1"
+    sql = "SELECT application, count(*) FROM traces WHERE start_time >= :start::timestamptz GROUP BY application"
+    last_hour = {"start": (known.newest - _HOUR).isoformat()}
+    key, prefix = ("shop.region", "eu") if known.is_shop else ("attr_42", "val_4")
     return [
         Case("applications", lambda: "/api/v1/applications"),
         Case("services", lambda: "/api/v1/services"),
@@ -165,8 +167,11 @@ def _of_services(known: Facts, chance: random.Random) -> list[Case]:
         Case("rates an hour, 30 d, all", lambda: "/api/v1/traces/rates", lambda: _between(*month, ("step", "1h"))),
         Case("RED of services, 24 h", lambda: "/api/v1/services/red", lambda: _between(*day)),
         Case("service map, 24 h", lambda: "/api/v1/service-map", lambda: _between(*day)),
-        Case("attribute names", lambda: "/api/v1/attributes", lambda: _between(*month)),
-        Case("SQL: spans of the last hour", lambda: "/api/v1/sql", body=lambda: {"sql": sql}),
+        Case("slowest and failed examples, 24 h", lambda: "/api/v1/traces/examples", lambda: _between(*day, service())),
+        Case("analysis of a trace", lambda: f"/api/v1/traces/{chance.choice(known.trace_ids)}/analysis"),
+        Case("attribute names", lambda: "/api/v1/attributes", lambda: [("prefix", key[:5])]),
+        Case("attribute values", lambda: f"/api/v1/attributes/{key}/values", lambda: [("prefix", prefix)]),
+        Case("SQL: spans of the last hour", lambda: "/api/v1/sql", body=lambda: {"sql": sql, "parameters": last_hour}),
     ]
 
 
