@@ -20,6 +20,8 @@ from itertools import accumulate
 DURATION_GROWTH = 1.1
 DURATION_ERROR = 0.05
 """The largest relative error of a span's percentile, to which rounding to a whole nanosecond comes."""
+MOST_BUCKETS = 320
+"""Of an exponential histogram's sum on either side of zero, as in tidegauge.add_exponentials()."""
 _LOG_GROWTH = math.log(DURATION_GROWTH)
 _LAST_NS = (1 << 63) - 1
 _FARTHEST_EXPONENT = 1100.0
@@ -105,6 +107,14 @@ class Exponential:
             merged[index >> shift] = merged.get(index >> shift, 0) + count
         return merged
 
+    def narrowed(self) -> Exponential:
+        """At most as many buckets as rollups keep of a sum: so it is the same whatever tiers it was added up from."""
+        held = [index for index, count in self.counts.items() if count > 0]
+        low, high, shift = min(held, default=0), max(held, default=0), 0
+        while (high >> shift) - (low >> shift) >= MOST_BUCKETS:
+            shift += 1
+        return Exponential(self.scale - shift, self.at(self.scale - shift)) if shift else self
+
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
@@ -168,7 +178,8 @@ class Total:
         if self._explicit:
             bounds, counts = at_common_bounds(self._explicit.items())
             return [self._within(explicit_quantile(bounds, counts, q)) if bounds else self._anywhere(q) for q in quantiles]
-        found = _exponential_buckets(self._positive, self._negative, self._zero_count, self._zero_threshold)
+        positive, negative = (None if side is None else side.narrowed() for side in (self._positive, self._negative))
+        found = _exponential_buckets(positive, negative, self._zero_count, self._zero_threshold)
         return [self._within(_exponential_quantile(found, q)) for q in quantiles]
 
     def _add_extremes(self, one: Distribution) -> None:
