@@ -26,7 +26,7 @@ from tidegauge.storage.postgres.maintenance import PostgresMaintenance
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 SETTINGS = LifecycleSettings()
-# A point's value follows from its time: of two with the same time either may be the first or the last.
+# What a row says follows from its time: of two with the same time either may be the first, the last or the example.
 WRITE: dict[str, LiteralString] = {
     "metrics": "INSERT INTO tidegauge.metrics (timestamp, series_id, start_timestamp, value) "
     "SELECT t, 900 + n %% 2, CASE WHEN n %% 2 = 1 THEN date_trunc('year', t, 'UTC') END, extract(second FROM t)::integer "
@@ -37,8 +37,8 @@ WRITE: dict[str, LiteralString] = {
     "CASE WHEN n %% 2 = 1 THEN 4 END FROM unnest(%(times)s::timestamptz[]) WITH ORDINALITY AS u (t, n) "
     "CROSS JOIN LATERAL (SELECT extract(second FROM t)::integer) AS v (s)",
     "traces": "INSERT INTO tidegauge.traces (start_time, duration_ns, trace_id, span_id, application_id, resource_id, scope_id, kind, "
-    "status_code, name, attributes) SELECT t, n * 1000, gen_random_uuid(), n, 900, 900, 900, 1, n %% 3, 'op', '{}' "
-    "FROM unnest(%(times)s::timestamptz[]) WITH ORDINALITY AS u (t, n)",
+    "status_code, name, attributes) SELECT t, s %% 1000003, md5(t::text)::uuid, s, 900, 900, 900, 1, s %% 3, 'op', '{}' "
+    "FROM unnest(%(times)s::timestamptz[]) t CROSS JOIN LATERAL (SELECT (extract(epoch FROM t) * 1000000)::bigint) AS v (s)",
 }
 RETENTION = {
     "metrics": SETTINGS.metrics_retention,
