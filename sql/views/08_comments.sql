@@ -212,6 +212,7 @@ BEGIN
             (NULL, 'start_time', 'Start, in microseconds; start_time_ns holds the rest.'),
             ('analytics.traces', 'start_time', 'Start.'),
             ('tidegauge.trace_index', 'start_time', 'Start of the first span in this commit.'),
+            ('tidegauge.trace_index', 'written_by', 'Transaction that wrote it, for listings in pages; NULL before there were any.'),
             ('analytics.trace_index', 'start_time', 'Start of the first span in this commit.'),
             ('analytics.trace_summaries', 'start_time', 'Start of the first span.'),
             (NULL, 'start_time_ns', 'Nanoseconds of the start beyond its microsecond, 0 to 999.'),
