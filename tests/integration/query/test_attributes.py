@@ -171,3 +171,22 @@ async def test_keys_and_values_are_suggested(
     found = await client.get(f"/api/v1/attributes/{name}.host/values", template, where="resource")
     assert found["values"] == [{"value": "h1", "count": 1}]
     assert (await client.refused("/api/v1/attributes", where="nowhere"))["errors"][0]["parameter"] == "where"
+
+
+async def test_keys_that_never_repeat_do_not_fill_the_catalogue(
+    client: Client, database: TestDatabase, index: PostgresAttributeIndex, name: str, trace_id: str, base_ns: int
+) -> None:
+    """An application has 1000 keys by default; spans with others are stored, and found by them."""
+    for request in range(4):
+        sent = [
+            span(
+                trace_id, request * 10 + number + 1, base_ns, attributes=[attribute(f"{request}.{number}.{key}", key) for key in range(40)]
+            )
+            for number in range(10)
+        ]
+        await client.send_spans(name, sent)
+    application = await application_of(database, name)
+    assert await scalar(database, "SELECT count(*) FROM tidegauge.attribute_keys WHERE application_id = %s", application) == 1000
+    everything = TimeRange(base_ns - SECOND_NS, base_ns + SECOND_NS)
+    for key in ("0.0.0", "3.9.39"):
+        assert await holding(index, application, everything, AttributeCondition(Where.SPAN, key, Comparison.PRESENT))

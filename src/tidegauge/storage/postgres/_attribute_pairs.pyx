@@ -5,7 +5,7 @@ What is read is JSON of our own decoders. All the same every byte is read after 
 an outcome, upon which nothing is known of the spans' attributes.
 """
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memchr, memcmp, memcpy, memset
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -16,7 +16,7 @@ cdef extern from "Python.h":
     double PyOS_string_to_double(const char *s, char **endptr, PyObject *overflow_exception) except? -1.0
 
 cdef enum:
-    KEYS = 256  # How many keys of a piece are told; a power of two.
+    KEYS = 512  # How many keys of a piece are told; a power of two.
     PLACES = 32  # How many attributes of the span before are remembered.
     SPANS = 2048  # Of one piece at the most.
     STRING = 1
@@ -170,6 +170,7 @@ cdef class _Piece:
     cdef Table hashes
     cdef Key[KEYS] keys
     cdef int known  # of the keys
+    cdef uint16_t[2 * KEYS] index  # by open addressing: the number of a key, from 1 on
     cdef Member[PLACES] before  # members of the span before, by place: most are the same again
     cdef bint unreadable
     cdef object application
@@ -286,17 +287,21 @@ cdef class _Piece:
         return True
 
     cdef int place_of(self, const Text *text, uint32_t crc, int of_event) noexcept:
-        """Where a key is remembered; -1 beyond half of the room, where no more keys are told."""
-        cdef uint32_t place = (crc * 0x9E3779B1U >> 9) & (KEYS - 1)
-        while self.keys[place].text.at != NULL:
-            if self.keys[place].crc == crc and self.keys[place].of_event == of_event:
-                return <int>place
-            place = (place + 1) & (KEYS - 1)
-        if self.known >= KEYS // 2:
+        """Which of the keys it is; -1 where there is no more room, and it is not told."""
+        cdef uint32_t slot = (crc * 0x9E3779B1U >> 9) & (2 * KEYS - 1)
+        cdef int number
+        while self.index[slot]:
+            number = self.index[slot] - 1
+            if self.keys[number].crc == crc and self.keys[number].of_event == of_event:
+                return number
+            slot = (slot + 1) & (2 * KEYS - 1)
+        if self.known >= KEYS:
             return -1
+        number = self.known
         self.known += 1
-        self.keys[place] = Key(text[0], crc, of_event, 0)
-        return <int>place
+        self.keys[number] = Key(text[0], crc, of_event, 0)
+        self.index[slot] = <uint16_t>(number + 1)
+        return number
 
     cdef bint events(self, const uint8_t **place, const uint8_t *end) except -1:
         """Read an array of events for their attributes."""
@@ -347,14 +352,14 @@ cdef class _Piece:
         cdef uint64_t signature = 0
         cdef int place
         cdef Key *key
-        for place in range(KEYS):
+        for place in range(self.known):
             key = &self.keys[place]
             if key.types:
                 signature += _fmix(<uint64_t>(key.crc if key.crc else 1) | <uint64_t>key.types << 32 | <uint64_t>key.of_event << 40)
         keys = None
         if (self.application, signature) not in known:
             keys = []
-            for place in range(KEYS):
+            for place in range(self.known):
                 key = &self.keys[place]
                 if key.types:
                     keys.append((bool(key.of_event), (<const char *>key.text.at)[:key.text.size], key.types))

@@ -69,22 +69,28 @@ class AttributeCatalogue:
             Unavailable: the database is away.
 
         """
-        if not self._new:
+        if not self._new_sets and not self._new_entries:
             return
         new = dict(sorted(self._new.items())[:_MOST_KEYS])
+        is_all = len(new) == len(self._new)
         sets, entries, now_ns = self._new_sets, self._new_entries, self._now_ns()
         self._new, self._new_sets, self._new_entries = {}, set(), set()
         try:
-            async with self._database.writing() as connection:
-                cursor = await connection.execute(self._sql["put_attribute_keys"], _columns(new) | {"limit": self._limit})
-                full = [row[0] for row in await cursor.fetchall()]
+            full = await self._written(new) if new else []
         except psycopg.Error as error:
             _logger.warning("attribute keys are not written yet: %s", error)
             return
         self._full.update(dict.fromkeys(full, now_ns + _FULL_NS))
         self._keys.update({key: types for key, types in new.items() if key[1] not in self._full})
-        self._entries |= entries
-        self.known.update(one for one in sets if one[0] not in self._full)
+        if is_all:
+            self._entries |= entries
+            self.known.update(one for one in sets if one[0] not in self._full)
+
+    async def _written(self, new: Mapping[Key, int]) -> list[int]:
+        """Applications that have no room for all of their keys."""
+        async with self._database.writing() as connection:
+            cursor = await connection.execute(self._sql["put_attribute_keys"], _columns(new) | {"limit": self._limit})
+            return [row[0] for row in await cursor.fetchall()]
 
     def _note_entry(self, tenant_id: int, application: int, location: str, entry: ResourceEntry | ScopeEntry) -> None:
         identity = (application, entry.identity.int)

@@ -35,6 +35,8 @@ _IN_THE_WAY = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFail
 # A row is at fault: class 22 data exception, 23 integrity constraint violation, 54 program limit exceeded (an index key too long).
 _REFUSALS = ("22", "23", "54")
 _TABLES = ("traces", "trace_index", "attribute_pieces", "metrics", "metric_histograms", "metric_summaries", "metric_exemplars", "logs")
+# To write once more costs as much as to copy so many bytes.
+_SMALL_BYTES = 1 << 17
 _EMPTY = copy.framed(())
 _HEADER, _TRAILER = _EMPTY[:-2], _EMPTY[-2:]
 
@@ -150,6 +152,9 @@ class PostgresIngestStore:
                     if straight:
                         await connection.execute(self._sql["direct_compress"], {"value": "on" if table in straight else "off"})
                     async with cursor.copy(self._sql[f"copy_{table}"]) as stream:
+                        if sum(map(len, buffers)) <= _SMALL_BYTES:
+                            await stream.write(copy.framed(buffers))
+                            continue
                         await stream.write(_HEADER)
                         for buffer in buffers:
                             # The stream takes it apart: a view's parts are no copies.
