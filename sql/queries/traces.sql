@@ -2,11 +2,8 @@
 
 -- name: trace_bounds
 -- Where a trace lies and whose spans it has, so that only these chunks and parts of them are read; nulls where there is none.
-SELECT
-    min(start_time) AS start_time, max(end_time) AS end_time, sum(span_count)::bigint AS span_count,
-    string_to_array(string_agg(array_to_string(application_ids, ','), ','), ',')::integer[] AS application_ids
-FROM tidegauge.trace_index
-WHERE trace_id = %(trace_id)s AND tenant_id = %(tenant_id)s;
+SELECT b.start_time, b.end_time, b.span_count, b.application_ids
+FROM tidegauge.trace_bounds(%(trace_id)s::uuid, %(tenant_id)s::smallint) b;
 
 -- name: trace_spans
 -- A trace's spans by start time; a span that was resent stands more than once, next to itself or not.
