@@ -18,7 +18,7 @@ from tidegauge.runtime import Location, assembled
 
 MAX_ROWS = 5_000
 MAX_BYTES = 1 << 20
-SECONDS = 1.5
+SECONDS = 2.0
 
 
 class Sql:

@@ -7,12 +7,6 @@ limit says.
 
 from __future__ import annotations
 
-import array
-import fcntl
-import os
-import select
-import socket
-import termios
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -28,13 +22,11 @@ from tidegauge.model.sql import Bounds, Column, Parameter, Statement
 from tidegauge.storage import sqlfiles
 from tidegauge.storage.postgres import sql_types
 from tidegauge.storage.postgres.sql_errors import of_connecting, of_result, taken_too_long
+from tidegauge.storage.postgres.sql_relay import Relay
 from tidegauge.storage.sql_interface import RowSink
 
 # Rows that libpq hands over at a time; what waits for more of them looks this often (seconds) whether it still should.
 _ROWS = 10
-# What the kernel keeps for us of a connection is counted again where libpq leaves some of it: so there is little of it.
-_KERNEL_BYTES = 64 << 10
-_SLACK = 4 << 20
 _GLANCE = 0.1
 _NOTHING_HIDDEN = ("ModifyTable", "LockRows")
 
@@ -88,14 +80,16 @@ class Run:
                     hint="TIDEGAUGE_SQL_DATABASE_URL has to name a role that may read the schema analytics and no more",
                 )
             connection.execute(self._queries["limits"], self._limits)
-        pgconn = connection.pgconn
-        with socket.socket(fileno=os.dup(pgconn.socket)) as theirs:
-            theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _KERNEL_BYTES)
+        # More than an answer holds, for what PostgreSQL's protocol adds to a row.
+        with Relay(connection.pgconn, 2 * self._bounds.bytes, _too_large) as relay:
+            self._through(connection.pgconn, relay, sink)
+
+    def _through(self, pgconn: pq.abc.PGconn, relay: Relay, sink: RowSink) -> None:
         text, parameters = self._statement.text, self._statement.parameters
-        self._all(pgconn, self._queries["declare"], text, parameters)
-        cost = self._cost(self._all(pgconn, self._queries["explain"], text, parameters))
-        sink.begin(self._columns(pgconn), cost)
-        for result in self._results(pgconn, self._queries["rows"], "", ()):
+        self._all(pgconn, relay, self._queries["declare"], text, parameters)
+        cost = self._cost(self._all(pgconn, relay, self._queries["explain"], text, parameters))
+        sink.begin(self._columns(pgconn, relay), cost)
+        for result in self._results(pgconn, relay, self._queries["rows"], "", ()):
             rows = [[result.get_value(row, place) for place in range(result.nfields)] for row in range(result.ntuples)]
             if not sink.rows(rows):
                 return
@@ -114,15 +108,15 @@ class Run:
             )
         return cost
 
-    def _columns(self, pgconn: pq.abc.PGconn) -> Sequence[Column]:
-        (described,) = self._all(pgconn, self._queries["columns"], "", ())
+    def _columns(self, pgconn: pq.abc.PGconn, relay: Relay) -> Sequence[Column]:
+        (described,) = self._all(pgconn, relay, self._queries["columns"], "", ())
         places = range(described.nfields)
         oids = ",".join(str(described.ftype(place)) for place in places)
         modifiers = ",".join(str(described.fmod(place)) for place in places)
         arrays = (Parameter(f"{{{oids}}}"), Parameter(f"{{{modifiers}}}"))
         found = [
             [(result.get_value(row, place) or b"").decode() for place in range(result.nfields)]
-            for result in self._all(pgconn, self._queries["types"], "", arrays)
+            for result in self._all(pgconn, relay, self._queries["types"], "", arrays)
             for row in range(result.ntuples)
         ]
         return [
@@ -130,11 +124,13 @@ class Run:
             for place, (_, type_name, base, is_array, delimiter) in zip(places, found, strict=True)
         ]
 
-    def _all(self, pgconn: pq.abc.PGconn, ours: LiteralString, theirs: str, parameters: Sequence[Parameter]) -> Sequence[pq.abc.PGresult]:
-        return list(self._results(pgconn, ours, theirs, parameters))
+    def _all(
+        self, pgconn: pq.abc.PGconn, relay: Relay, ours: LiteralString, theirs: str, parameters: Sequence[Parameter]
+    ) -> Sequence[pq.abc.PGresult]:
+        return list(self._results(pgconn, relay, ours, theirs, parameters))
 
     def _results(
-        self, pgconn: pq.abc.PGconn, ours: LiteralString, theirs: str, parameters: Sequence[Parameter]
+        self, pgconn: pq.abc.PGconn, relay: Relay, ours: LiteralString, theirs: str, parameters: Sequence[Parameter]
     ) -> Iterator[pq.abc.PGresult]:
         """Results of ``ours`` with the analyst's text behind it, as they come; raises what the database answers.
 
@@ -144,8 +140,9 @@ class Run:
         texts = [None if each.text is None else each.text.encode() for each in parameters]
         pgconn.send_query_params((head + theirs).encode(), texts, [each.type_oid for each in parameters])
         pgconn.set_chunked_rows_mode(_ROWS)
+        relay.send()
         while True:
-            self._await(pgconn)
+            relay.wait(self._glance)
             result = pgconn.get_result()
             if result is None:
                 return
@@ -153,26 +150,14 @@ class Run:
                 raise of_result(result, len(head), theirs, self._bounds.seconds)
             yield result
 
-    def _await(self, pgconn: pq.abc.PGconn) -> None:
-        """Until a result can be taken without waiting."""
-        received, waiting = 0, array.array("i", [0])
-        while pgconn.is_busy():
-            if self._stopped.is_set():
-                raise Stopped
-            left = self._deadline - time.monotonic()
-            if left <= 0:
-                raise taken_too_long(self._bounds.seconds)
-            if not select.select([pgconn.socket], [], [], min(left, _GLANCE))[0]:
-                continue
-            # FIONREAD: what libpq is about to read. It keeps an unfinished row in memory, and would do so with one of a gigabyte.
-            fcntl.ioctl(pgconn.socket, termios.FIONREAD, waiting)
-            received += waiting[0]
-            if received > 2 * self._bounds.bytes + _SLACK:
-                raise SqlTooCostly(
-                    "rows of the answer are too large",
-                    hint="select fewer columns, or left() of long ones; TIDEGAUGE_SQL_MAX_BYTES is the limit",
-                )
-            pgconn.consume_input()
+    def _glance(self) -> float:
+        """How long to wait before looking again; raises where nobody waits any more, or time is up."""
+        if self._stopped.is_set():
+            raise Stopped
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise taken_too_long(self._bounds.seconds)
+        return min(left, _GLANCE)
 
     @staticmethod
     def _leave(connection: psycopg.Connection[Any]) -> None:
@@ -181,6 +166,12 @@ class Run:
             if connection.pgconn.transaction_status == pq.TransactionStatus.ACTIVE:
                 connection.cancel_safe(timeout=2.0)
         connection.pgconn.finish()
+
+
+def _too_large() -> SqlTooCostly:
+    return SqlTooCostly(
+        "rows of the answer are too large", hint="select fewer columns, or left() of long ones; TIDEGAUGE_SQL_MAX_BYTES is the limit"
+    )
 
 
 def _hidden(plan: Any) -> str | None:
