@@ -38,6 +38,7 @@ _SCRIPTS = (
     # Grants what is there by now.
     "views/07_reader.sql",
     "views/08_comments.sql",
+    "views/09_analysis_comments.sql",
     "views/09_maintenance_comments.sql",
     "views/09_attribute_comments.sql",
     "views/09_percentile_comments.sql",
