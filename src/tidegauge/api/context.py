@@ -23,7 +23,8 @@ class Context:
     tenant_id: int = 0
 
 
-def _context(request: Request) -> Context:
+async def _context(request: Request) -> Context:
+    # Not because it waits: what does not is run in another thread.
     for name in request.query_params:
         if name not in _REPEATABLE and len(request.query_params.getlist(name)) > 1:
             # One of them would count and the others be ignored.

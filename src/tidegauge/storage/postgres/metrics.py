@@ -15,16 +15,8 @@ from tidegauge.model.records import Epoch, Metric, Series
 from tidegauge.model.tiers import Level, Reading, StepColumn
 from tidegauge.storage import sqlfiles
 from tidegauge.storage.postgres.database import Database
-from tidegauge.storage.postgres.planned import (
-    FLOATS_OID,
-    TIMES_OID,
-    Floats,
-    Microseconds,
-    step_parameters,
-    tier_parameters,
-    too_many_values,
-)
-from tidegauge.storage.postgres.reading import Row, rows, timestamp
+from tidegauge.storage.postgres.planned import of_columns, step_parameters, tier_parameters, too_many_values
+from tidegauge.storage.postgres.reading import Row, by_name, timestamp
 
 # In how many each tier is read: at both ends of a range, and where late data keeps rollups from being read.
 _NEIGHBOURHOODS = {Level.RAW: 3, Level.HOURLY: 2, Level.DAILY: 1}
@@ -79,11 +71,7 @@ class PostgresMetricStore:
         """See ``MetricStore``."""
         statement = self._sql[_steps_query(series[0].type, aggregation)]
         parameters = _steps_parameters(series, groups, reading) | {"limit": limit + 1}
-        async with self._database.reading() as connection, connection.cursor(binary=True) as cursor:
-            cursor.adapters.register_loader(TIMES_OID, Microseconds)
-            cursor.adapters.register_loader(FLOATS_OID, Floats)
-            await cursor.execute(statement, parameters)
-            found = [_column(*row) for row in await cursor.fetchall()]
+        found = [_column(*row) for row in await self._database.read(statement, parameters, of_columns)]
         if sum(len(column.times) for column in found) > limit:
             raise too_many_values(limit)
         return found
@@ -102,8 +90,7 @@ class PostgresMetricStore:
         return [_histogram_epoch(row) if is_histogram else _number_epoch(row) for row in found]
 
     async def _rows(self, statement: LiteralString, parameters: dict[str, object]) -> list[Row]:
-        async with self._database.reading() as connection:
-            return await rows(connection, statement, parameters)
+        return await self._database.read(statement, parameters, by_name)
 
 
 def _steps_query(type_: str, aggregation: Aggregation) -> str:

@@ -6,7 +6,9 @@ import struct
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from itertools import pairwise
+from typing import Any
 
+from psycopg import AsyncConnection, AsyncCursor
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
 from psycopg.pq import Format
@@ -17,11 +19,20 @@ from tidegauge.model.tiers import Level, Reading
 from tidegauge.storage.postgres.reading import timestamp
 
 # pg_type's of timestamptz[], float8[] and int8[], which never change.
-TIMES_OID, FLOATS_OID, INTEGERS_OID = 1185, 1022, 1016
+_TIMES_OID, _FLOATS_OID, _INTEGERS_OID = 1185, 1022, 1016
 # Number of dimensions, flags, element type, length, lower bound: PostgreSQL's array_send().
 _HEADER = struct.Struct(">iiIii")
 # Microseconds from 1970 to 2000, where PostgreSQL's timestamps begin.
 _EPOCH_US = 946_684_800_000_000
+
+
+def of_columns(connection: AsyncConnection) -> AsyncCursor[Any]:
+    """A cursor for ``Database.read`` whose arrays are tuples: of times, floats and integers, without NULLs."""
+    cursor = connection.cursor(binary=True)
+    cursor.adapters.register_loader(_TIMES_OID, Microseconds)
+    cursor.adapters.register_loader(_FLOATS_OID, Floats)
+    cursor.adapters.register_loader(_INTEGERS_OID, Integers)
+    return cursor
 
 
 def step_parameters(reading: Reading) -> dict[str, object]:

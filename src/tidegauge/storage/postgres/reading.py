@@ -8,7 +8,7 @@ from typing import Any, LiteralString
 from uuid import UUID
 
 import orjson
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, AsyncCursor
 from psycopg.rows import dict_row
 from psycopg.types.json import set_json_loads
 
@@ -31,6 +31,13 @@ async def rows(connection: AsyncConnection, statement: LiteralString, parameters
         set_json_loads(orjson.loads, cursor)
         await cursor.execute(statement, parameters)
         return await cursor.fetchall()
+
+
+def by_name(connection: AsyncConnection) -> AsyncCursor[Row]:
+    """A cursor for ``Database.read`` whose rows are as :func:`rows` has them."""
+    cursor = connection.cursor(row_factory=dict_row)
+    set_json_loads(orjson.loads, cursor)
+    return cursor
 
 
 def timestamp(unix_nano: int, *, up: bool = False) -> datetime:

@@ -8,15 +8,7 @@ from tidegauge.model.span_rates import RateColumn, RateFilter, RateKey
 from tidegauge.model.tiers import Level, Reading
 from tidegauge.storage import sqlfiles
 from tidegauge.storage.postgres.database import Database
-from tidegauge.storage.postgres.planned import (
-    INTEGERS_OID,
-    TIMES_OID,
-    Integers,
-    Microseconds,
-    step_parameters,
-    tier_parameters,
-    too_many_values,
-)
+from tidegauge.storage.postgres.planned import of_columns, step_parameters, tier_parameters, too_many_values
 
 _NEIGHBOURHOODS = {Level.RAW: 3, Level.MINUTELY: 2, Level.HOURLY: 2, Level.DAILY: 1}
 
@@ -43,11 +35,7 @@ class PostgresSpanRateStore:
             **tier_parameters(reading, _NEIGHBOURHOODS),
             "limit": limit + 1,
         }
-        async with self._database.reading() as connection, connection.cursor(binary=True) as cursor:
-            cursor.adapters.register_loader(TIMES_OID, Microseconds)
-            cursor.adapters.register_loader(INTEGERS_OID, Integers)
-            await cursor.execute(self._sql["rates"], parameters)
-            found = [RateColumn(*row) for row in await cursor.fetchall()]
+        found = [RateColumn(*row) for row in await self._database.read(self._sql["rates"], parameters, of_columns)]
         if sum(len(one.times) for one in found) > limit:
             raise too_many_values(limit)
         return found

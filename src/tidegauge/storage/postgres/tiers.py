@@ -10,7 +10,7 @@ from tidegauge.model.query import TimeRange
 from tidegauge.model.tiers import END_OF_TIME_NS, Family, Level, TierState
 from tidegauge.storage import sqlfiles
 from tidegauge.storage.postgres.database import Database
-from tidegauge.storage.postgres.reading import Row, rows
+from tidegauge.storage.postgres.reading import Row, by_name, rows
 
 
 class PostgresTierStore:
@@ -18,11 +18,11 @@ class PostgresTierStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._sql = sqlfiles.queries("tiers")
 
     async def states(self, family: Family) -> Sequence[TierState]:
         """See ``TierStore``."""
-        async with self._database.reading() as connection:
-            return await read_states(connection, family)
+        return [tier_state(row) for row in await self._database.read(self._sql["states"], {"family": family.value}, by_name)]
 
 
 async def read_states(connection: AsyncConnection, family: Family) -> Sequence[TierState]:
