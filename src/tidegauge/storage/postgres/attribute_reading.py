@@ -16,7 +16,8 @@ from tidegauge.storage.postgres.reading import Row, rows, timestamp
 
 _TYPES = {1: "string", 2: "int", 4: "double", 8: "bool", 16: "array", 32: "kvlist", 64: "empty"}
 # What a person types a letter after is looked for in some milliseconds.
-_SAMPLE, _SLICES, _EACH = 2000, 100, 100
+_SAMPLE, _ENOUGH_SLICES, _MOST_SLICES = 2000, 20, 100
+_FIRST_WINDOW_NS, _LONGER = 3_600_000_000_000, 8
 
 
 class PostgresAttributeCatalogue:
@@ -50,7 +51,7 @@ class PostgresAttributeCatalogue:
                     "application_ids": [application for application, _ in slices],
                     "starts": [timestamp(each.start_ns) for _, each in slices],
                     "ends": [timestamp(each.end_ns, up=True) for _, each in slices],
-                    "each": max(_EACH, _SAMPLE // max(1, len(slices))),
+                    "each": _SAMPLE // max(1, len(slices)),
                 }
             counted = await rows(connection, self._sql[f"{where.value}_values"], parameters)
         values = [AttributeValue(row["value"], row["count"]) for row in counted]
@@ -60,10 +61,14 @@ class PostgresAttributeCatalogue:
         self, connection: AsyncConnection, tenant_id: int, time: TimeRange, applications: Sequence[int], condition: AttributeCondition
     ) -> Sequence[Slice]:
         """Where the newest spans with the key are, at most some of them."""
-        slices = await candidates(connection, self._sql, tenant_id, time, applications, alternatives([condition]))
-        if slices is None:
-            slices = [(application, time) for application in applications]
-        return slices[:_SLICES]
+        found: list[Slice] = []
+        end, length = time.end_ns, _FIRST_WINDOW_NS
+        while end > time.start_ns and len(found) < _ENOUGH_SLICES:
+            window = TimeRange(max(time.start_ns, end - length), end)
+            slices = await candidates(connection, self._sql, tenant_id, window, applications, alternatives([condition]))
+            found += [(application, window) for application in applications] if slices is None else slices
+            end, length = window.start_ns, length * _LONGER
+        return found[:_MOST_SLICES]
 
 
 def _key(row: Row) -> AttributeKey:
