@@ -94,8 +94,11 @@ LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
                 WHEN s.dropped_through > '-infinity'
                     THEN time_bucket(l.bucket_width, s.dropped_through + l.bucket_width - INTERVAL '1 microsecond')
             END,
-            -- What the rollup itself keeps no longer is not made for the sake of being dropped.
-            time_bucket(l.bucket_width, now() - l.retention)
+            -- What the rollup itself keeps no longer, and no other is made from, is not made for the sake of being dropped.
+            CASE
+                WHEN NOT EXISTS (SELECT FROM tidegauge.lifecycle d WHERE d.source = l.relation)
+                    THEN time_bucket(l.bucket_width, now() - l.retention)
+            END
         ),
         time_bucket(l.bucket_width, buckets_of_chunk.range_end + l.bucket_width - INTERVAL '1 microsecond')
     FROM tidegauge.lifecycle l
