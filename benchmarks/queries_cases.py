@@ -74,7 +74,8 @@ def facts(connection: psycopg.Connection, chance: random.Random) -> Facts:
 
 def cases(known: Facts, chance: random.Random) -> list[Case]:
     """All of them."""
-    return [*_of_traces(known, chance), *_of_attributes(known, chance), *_of_services(known, chance), *_of_metrics(known)]
+    least = Case("nothing: is it alive", lambda: "/api/health/live")
+    return [least, *_of_traces(known, chance), *_of_attributes(known, chance), *_of_services(known, chance), *_of_metrics(known)]
 
 
 def _between(start: datetime, end: datetime, *more: tuple[str, str]) -> Parameters:
