@@ -97,7 +97,8 @@ def span(trace_id: str, span_id: int, start_ns: int, **fields: Any) -> dict[str,
 @pytest_asyncio.fixture(scope="package")
 async def client(database: TestDatabase, settings: Settings) -> AsyncIterator[Client]:
     """The API and OTLP of one assembled program."""
-    limits = ApiSettings(max_page=50, max_points=1000, max_series=20, max_trace_spans=200)
+    # Searches have time enough on the busiest machine.
+    limits = ApiSettings(max_page=50, max_points=1000, max_series=20, max_trace_spans=200, search_time=timedelta(minutes=5))
     async with _client(database, settings, limits) as found:
         yield found
 

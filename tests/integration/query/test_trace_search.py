@@ -234,7 +234,7 @@ def _question(rng: random.Random, reference: Reference) -> tuple[dict[str, Any],
 @pytest.mark.parametrize("order", ["newest", "slowest"])
 async def test_spans_are_those_of_a_slow_reference(client: Client, sent: Reference, order: str) -> None:
     rng = random.Random(f"spans {order}")
-    for _ in range(40):
+    for _ in range(30):
         parameters, accepts = _question(rng, sent)
         found = await pages(client, "spans", rng.choice([2, 7, 50, 50]), order=order, **sent.time, **parameters)
         wanted = [(one["trace"], f"{one['span']:016x}") for one in sent.find(accepts, order)]
@@ -244,7 +244,7 @@ async def test_spans_are_those_of_a_slow_reference(client: Client, sent: Referen
 @pytest.mark.parametrize("order", ["newest", "slowest"])
 async def test_traces_are_those_of_a_slow_reference(client: Client, sent: Reference, order: str) -> None:
     rng = random.Random(f"traces {order}")
-    for _ in range(15):
+    for _ in range(12):
         parameters, accepts = _question(rng, sent)
         found = await pages(client, "traces", rng.choice([2, 7, 50]), order=order, view="traces", **sent.time, **parameters)
         assert [one["trace_id"] for one in found] == sent.traces(accepts, order), parameters
