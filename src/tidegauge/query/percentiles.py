@@ -210,9 +210,7 @@ def _duration_line(
     rows.sort(key=itemgetter(0))
     line = DurationLine(key, [], [], [[] for _ in quantiles])
     for time, found in groupby(rows, key=lambda row: start_of(row[0])):
-        together = list(found)
-        buckets, counts = (together[0].buckets, together[0].counts) if len(together) == 1 else _summed(together)
-        least, greatest = _extreme(min, [row.least_ns for row in together]), _extreme(max, [row.greatest_ns for row in together])
+        buckets, counts, least, greatest = _together(list(found))
         line.times_unix_nano.append(time)
         line.counts.append(sum(counts))
         for column, value in zip(line.durations_ns, duration_quantiles(buckets, counts, quantiles, least, greatest), strict=True):
@@ -220,13 +218,18 @@ def _duration_line(
     return line
 
 
-def _summed(rows: Iterable[DurationCounts]) -> tuple[list[int], list[int]]:
+def _together(rows: list[DurationCounts]) -> tuple[Sequence[int], Sequence[int], int | None, int | None]:
+    """Buckets, counts, the shortest and the longest duration of a step."""
+    if len(rows) == 1:
+        # The usual case of many steps.
+        return rows[0][2:]
     merged: dict[int, int] = {}
     for row in rows:
         for bucket, count in zip(row.buckets, row.counts, strict=True):
             merged[bucket] = merged.get(bucket, 0) + count
     buckets = sorted(merged)
-    return buckets, [merged[bucket] for bucket in buckets]
+    least, greatest = _extreme(min, [row.least_ns for row in rows]), _extreme(max, [row.greatest_ns for row in rows])
+    return buckets, [merged[bucket] for bucket in buckets], least, greatest
 
 
 def _extreme(of: Callable[[list[int]], int], values: Sequence[int | None]) -> int | None:
