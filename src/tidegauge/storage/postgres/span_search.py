@@ -93,7 +93,7 @@ class Wanted:
 
 @dataclass(slots=True)
 class Deadline:
-    """When a search's time is up. ``extended`` where it has to get somewhere first."""
+    """When a search's time is up."""
 
     seconds: float
     began: float = field(default_factory=time.monotonic)
