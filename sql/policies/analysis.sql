@@ -96,8 +96,12 @@ BEGIN
 END
 $$;
 
--- Minutes of the map that are to be computed: spans were added since, a parent has come, or never computed. As far as spans are there.
-CREATE OR REPLACE FUNCTION tidegauge.service_map_pending() RETURNS TABLE (bucket timestamptz, spans bigint)
+-- Minutes of the map in a range that are to be computed: spans were added since, a parent has come, or never computed. As far as spans are
+-- there.
+CREATE OR REPLACE FUNCTION tidegauge.service_map_pending(
+    range_start timestamptz DEFAULT '-infinity', range_end timestamptz DEFAULT 'infinity'
+)
+RETURNS TABLE (bucket timestamptz, spans bigint)
 LANGUAGE plpgsql STABLE SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 DECLARE
@@ -107,7 +111,7 @@ DECLARE
     usual bigint := (SELECT m.spans FROM tidegauge.service_map_minutes m ORDER BY m.bucket DESC LIMIT 1);
 BEGIN
     -- A minute whose spans or their parents are partly dropped would lose edges; it has been computed before.
-    SELECT greatest(l.dropped_through, TIMESTAMPTZ '1970-01-01 00:00:00+00') + INTERVAL '1 hour' INTO raw_start
+    SELECT greatest(greatest(l.dropped_through, TIMESTAMPTZ '1970-01-01 00:00:00+00') + INTERVAL '1 hour', range_start) INTO raw_start
     FROM tidegauge.lifecycle l WHERE l.relation = 'traces';
     -- What is materialised, without what is still to be counted from spans.
     EXECUTE format('SELECT max(c.bucket) + INTERVAL ''1 minute'' FROM %s c', tidegauge.hypertable_of('span_minutes')) INTO counted;
@@ -115,12 +119,12 @@ BEGIN
         'SELECT c.bucket, c.count FROM %s c LEFT JOIN tidegauge.service_map_minutes m ON m.bucket = c.bucket'
         ' WHERE c.bucket >= $1 AND c.bucket < $2 AND (m.bucket IS NULL OR m.spans < c.count OR m.is_stale)',
         tidegauge.hypertable_of('span_minutes')
-    ) USING raw_start, closed;
+    ) USING raw_start, least(closed, range_end);
     RETURN QUERY
     SELECT minute, coalesce(m.spans, usual, 0)
     FROM generate_series(greatest(counted, closed - INTERVAL '1 hour', raw_start), closed - INTERVAL '1 minute', INTERVAL '1 minute') minute
     LEFT JOIN tidegauge.service_map_minutes m ON m.bucket = minute
-    WHERE m.bucket IS NULL OR m.is_stale;
+    WHERE minute < range_end AND (m.bucket IS NULL OR m.is_stale);
 END
 $$;
 
@@ -304,8 +308,7 @@ BEGIN
     WHERE k.attrelid = 'tidegauge.kept_spans'::regclass AND k.attnum > 0 AND NOT k.attisdropped AND NOT t.attisdropped
     AND k.attgenerated = '';
     PERFORM tidegauge.compute_service_map(p.bucket, p.bucket + INTERVAL '1 minute')
-    FROM tidegauge.service_map_pending() p
-    WHERE p.bucket >= keep_before_drop.range_start AND p.bucket < keep_before_drop.range_end;
+    FROM tidegauge.service_map_pending(keep_before_drop.range_start, keep_before_drop.range_end) p;
     EXECUTE format(
         'INSERT INTO tidegauge.kept_spans (%1$s) SELECT %1$s FROM ('
         ' SELECT t.*, row_number() OVER (PARTITION BY t.tenant_id, t.trace_id ORDER BY t.start_time) AS place_in_trace'

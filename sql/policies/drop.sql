@@ -17,7 +17,7 @@ DROP FUNCTION IF EXISTS tidegauge.apply_service_map_job(boolean);
 DROP PROCEDURE IF EXISTS tidegauge.refresh_service_map_job(integer, jsonb);
 DROP FUNCTION IF EXISTS tidegauge.refresh_service_map(bigint);
 DROP FUNCTION IF EXISTS tidegauge.compute_service_map(timestamptz, timestamptz);
-DROP FUNCTION IF EXISTS tidegauge.service_map_pending();
+DROP FUNCTION IF EXISTS tidegauge.service_map_pending(timestamptz, timestamptz);
 DROP FUNCTION IF EXISTS tidegauge.find_calls(timestamptz, timestamptz);
 DROP FUNCTION IF EXISTS tidegauge.service_map_lag();
 DROP PROCEDURE IF EXISTS tidegauge.collect_job(integer, jsonb);

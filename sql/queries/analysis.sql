@@ -54,9 +54,8 @@ SELECT
     (extract(epoch FROM lower(r.range)) * 1000000)::bigint AS start_us, (extract(epoch FROM upper(r.range)) * 1000000)::bigint AS end_us
 FROM (
     SELECT unnest(range_agg(tstzrange(p.bucket, p.bucket + INTERVAL '1 minute'))) AS range
-    FROM tidegauge.service_map_pending() p
-    WHERE p.bucket >= %(start)s::timestamptz - INTERVAL '1 minute' AND p.bucket < %(end)s
-    AND p.bucket <= (SELECT max(m.bucket) FROM tidegauge.service_map_minutes m)
+    FROM tidegauge.service_map_pending(%(start)s::timestamptz - INTERVAL '1 minute', %(end)s::timestamptz) p
+    WHERE p.bucket <= (SELECT max(m.bucket) FROM tidegauge.service_map_minutes m)
 ) r
 ORDER BY 1;
 

@@ -87,7 +87,7 @@ BEGIN
         VALUES
         ('FUNCTION', 'tidegauge.service_map_lag()', 'How old a minute is when its calls are paired first.'),
         ('FUNCTION', 'tidegauge.find_calls(timestamptz, timestamptz)', 'Called spans that began in a range, each with its caller; calls to peers that send no spans.'),
-        ('FUNCTION', 'tidegauge.service_map_pending()', 'Minutes of the service map that are to be computed.'),
+        ('FUNCTION', 'tidegauge.service_map_pending(timestamptz, timestamptz)', 'Minutes of the service map that are to be computed.'),
         ('FUNCTION', 'tidegauge.compute_service_map(timestamptz, timestamptz)', 'Computes whole minutes of the service map anew.'),
         ('FUNCTION', 'tidegauge.refresh_service_map(bigint)', 'Computes the oldest pending minutes of the service map, of so many spans together.'),
         ('PROCEDURE', 'tidegauge.refresh_service_map_job(integer, jsonb)', 'refresh_service_map until nothing is pending, as a TimescaleDB job.'),
