@@ -9,6 +9,7 @@ MODULES = (
     "tidegauge.otlp._logs",
     "tidegauge.otlp._metrics",
     "tidegauge.otlp._spans",
+    "tidegauge.storage.postgres._attribute_filters",
     "tidegauge.storage.postgres._attribute_pairs",
     "tidegauge.storage.postgres._rows",
     "tidegauge.storage.postgres._rows_points",

@@ -1,16 +1,19 @@
 # cython: cdivision=True
-"""Hashes of attributes, as ``attribute_pairs`` and ``attribute_hashes`` make them; the same numbers.
+"""Hashes of attributes, as ``attribute_pairs`` makes them; the same numbers.
 
 What is read is JSON of our own decoders. All the same every byte is read after a look at the end of its object; what is not JSON is told by
 an outcome, upon which nothing is known of the spans' attributes.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free
-from libc.string cimport memchr, memcmp, memcpy, memset
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdlib cimport free
+from libc.string cimport memcmp, memcpy
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.list cimport PyList_GET_ITEM
 from cpython.ref cimport PyObject
+
+from tidegauge.storage.postgres._hash_table cimport Table, _add, _fmix, _packed, _table_open
+from tidegauge.storage.postgres._json_text cimport Text, _skip, _skip_nested, _string, _word
 
 cdef extern from "Python.h":
     double PyOS_string_to_double(const char *s, char **endptr, PyObject *overflow_exception) except? -1.0
@@ -69,12 +72,6 @@ cdef uint32_t _crc(const uint8_t *at, size_t size, uint32_t before) noexcept nog
     return ~crc
 
 
-cdef struct Text:
-    # A piece of JSON in an object that Python holds.
-    const uint8_t *at
-    size_t size
-
-
 cdef struct Key:
     Text text
     uint32_t crc
@@ -88,80 +85,6 @@ cdef struct Member:
     size_t head
     uint32_t crc
     int key
-
-
-cdef struct Table:
-    # Numbers other than 0, by open addressing.
-    uint32_t *slots
-    size_t mask
-    size_t used
-
-
-cdef int _table_open(Table *table, size_t slots) except -1:
-    table.slots = <uint32_t *>calloc(slots, sizeof(uint32_t))
-    if table.slots == NULL:
-        raise MemoryError
-    table.mask = slots - 1
-    table.used = 0
-    return 0
-
-
-cdef inline size_t _place(const Table *table, uint32_t number) noexcept nogil:
-    """Where the number is, or would be."""
-    cdef size_t place = (number * 0x9E3779B1U >> 7) & table.mask
-    while table.slots[place] != 0 and table.slots[place] != number:
-        place = (place + 1) & table.mask
-    return place
-
-
-cdef int _table_grow(Table *table) except -1:
-    cdef Table wider
-    cdef size_t slot
-    _table_open(&wider, 4 * (table.mask + 1))
-    for slot in range(table.mask + 1):
-        if table.slots[slot]:
-            wider.slots[_place(&wider, table.slots[slot])] = table.slots[slot]
-    wider.used = table.used
-    free(table.slots)
-    table[0] = wider
-    return 0
-
-
-cdef inline int _add(Table *table, uint32_t number) except -1:
-    if number == 0:
-        number = 1
-    cdef size_t place = _place(table, number)
-    if table.slots[place] == 0:
-        table.slots[place] = number
-        table.used += 1
-        if 2 * table.used > table.mask:
-            _table_grow(table)
-    return 0
-
-
-cdef bytes _packed(Table *table):
-    """Its numbers, four bytes each, big-endian, in any order."""
-    cdef size_t slot
-    cdef uint32_t number
-    cdef bytes found = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>(4 * table.used))
-    cdef uint8_t *at = <uint8_t *>PyBytes_AS_STRING(found)
-    for slot in range(table.mask + 1):
-        number = table.slots[slot]
-        if number == 0:
-            continue
-        at[0] = <uint8_t>(number >> 24)
-        at[1] = <uint8_t>(number >> 16)
-        at[2] = <uint8_t>(number >> 8)
-        at[3] = <uint8_t>number
-        at += 4
-    return found
-
-
-cdef inline uint64_t _fmix(uint64_t number) noexcept nogil:
-    """MurmurHash3's finaliser."""
-    number = (number ^ number >> 33) * 0xFF51AFD7ED558CCDULL
-    number = (number ^ number >> 33) * 0xC4CEB9FE1A85EC53ULL
-    return number ^ number >> 33
 
 
 cdef class _Piece:
@@ -372,38 +295,6 @@ cdef class _Piece:
 cdef uint32_t EVENT = _crc(<const uint8_t *>b"\x01", 1, 0)
 
 
-cdef bint _string(const uint8_t **place, const uint8_t *end, Text *text) noexcept nogil:
-    """Read a string; what stands between its quotes."""
-    cdef const uint8_t *at = place[0]
-    if at >= end or at[0] != 0x22:
-        return False
-    at += 1
-    text.at = at
-    at = <const uint8_t *>memchr(at, 0x22, <size_t>(end - at))
-    if at == NULL:
-        return False
-    if at[-1] == 0x5C:
-        # An escaped quote, or an escaped backslash before the last one.
-        at = text.at
-        while at < end and at[0] != 0x22:
-            at += 2 if at[0] == 0x5C else 1
-        if at >= end:
-            return False
-    text.size = <size_t>(at - text.at)
-    place[0] = at + 1
-    return True
-
-
-cdef bint _word(const uint8_t **place, const uint8_t *end, const char *word) noexcept nogil:
-    cdef size_t size = 0
-    while word[size]:
-        size += 1
-    if <size_t>(end - place[0]) < size or memcmp(place[0], word, size) != 0:
-        return False
-    place[0] += size
-    return True
-
-
 cdef uint32_t _number_hash(double number, uint32_t crc) noexcept nogil:
     cdef uint8_t text[10]
     cdef uint64_t bits
@@ -466,41 +357,6 @@ cdef int _number(const uint8_t **place, const uint8_t *end, double *number) exce
     return kind
 
 
-cdef bint _skip_nested(const uint8_t **place, const uint8_t *end) noexcept nogil:
-    """Pass an array or an object, of whose brackets only the number counts."""
-    cdef const uint8_t *at = place[0]
-    cdef Text text
-    cdef int64_t depth = 0
-    while at < end:
-        if at[0] == 0x22:
-            if not _string(&at, end, &text):
-                return False
-            continue
-        if at[0] == 0x5B or at[0] == 0x7B:
-            depth += 1
-        elif at[0] == 0x5D or at[0] == 0x7D:
-            depth -= 1
-            if depth == 0:
-                place[0] = at + 1
-                return True
-        at += 1
-    return False
-
-
-cdef bint _skip(const uint8_t **place, const uint8_t *end) noexcept nogil:
-    """Pass a value."""
-    cdef Text text
-    if place[0] >= end:
-        return False
-    if place[0][0] == 0x22:
-        return _string(place, end, &text)
-    if place[0][0] == 0x5B or place[0][0] == 0x7B:
-        return _skip_nested(place, end)
-    while place[0] < end and place[0][0] != 0x2C and place[0][0] != 0x7D and place[0][0] != 0x5D:
-        place[0] += 1
-    return True
-
-
 def pieces(list attributes, list events, list starts, list resources, list applications, object known):
     """``attribute_pairs.pieces``, of columns of a batch; ``applications`` are those of its resources."""
     cdef Py_ssize_t row, count = len(attributes)
@@ -532,103 +388,3 @@ def pieces(list attributes, list events, list starts, list resources, list appli
     for piece in open_pieces.values():
         told.append(piece.told(known))
     return told
-
-
-def merged(list pieces):
-    """``attribute_hashes.merged``."""
-    cdef Table table
-    cdef bytes piece
-    cdef const uint8_t *at
-    cdef const uint8_t *end
-    table.slots = NULL
-    try:
-        _table_open(&table, 4096)
-        for piece in pieces:
-            at = <const uint8_t *>PyBytes_AS_STRING(piece)
-            end = at + PyBytes_GET_SIZE(piece) // 4 * 4
-            while at < end:
-                _add(&table, <uint32_t>at[0] << 24 | <uint32_t>at[1] << 16 | <uint32_t>at[2] << 8 | at[3])
-                at += 4
-        return _packed(&table)
-    finally:
-        free(table.slots)
-
-
-cdef struct Slot:
-    uint64_t sum
-    uint32_t count
-
-
-cdef inline uint64_t _turned(uint64_t number, int by) noexcept nogil:
-    return number << by | number >> (64 - by)
-
-
-cdef inline void _places(uint64_t mixed, uint64_t third, uint32_t *places) noexcept nogil:
-    places[0] = <uint32_t>((mixed & 0xFFFFFFFFU) * third >> 32)
-    places[1] = <uint32_t>(third + ((_turned(mixed, 21) & 0xFFFFFFFFU) * third >> 32))
-    places[2] = <uint32_t>(2 * third + ((_turned(mixed, 42) & 0xFFFFFFFFU) * third >> 32))
-
-
-def filter_of(bytes hashes not None, uint32_t third, uint32_t seed):
-    """A filter of three times ``third`` bytes as ``attribute_hashes`` tells it; None where it cannot be with this seed."""
-    cdef size_t count = <size_t>PyBytes_GET_SIZE(hashes) // 4, slots = 3 * <size_t>third, each, waiting = 0, ordered = 0
-    cdef const uint8_t *at = <const uint8_t *>PyBytes_AS_STRING(hashes)
-    cdef uint32_t[3] places
-    cdef uint32_t place, number
-    cdef uint64_t mixed
-    cdef int turn
-    cdef bytes made
-    cdef uint8_t *out
-    if third == 0 or third > 0x10000000U:
-        raise ValueError("a filter of no size, or of too large a one")
-    cdef Slot *table = <Slot *>calloc(slots, sizeof(Slot))
-    # A place comes to wait once at the most: its count passes 1 once.
-    cdef uint32_t *alone = <uint32_t *>calloc(slots + 1, sizeof(uint32_t))
-    cdef uint32_t *order = <uint32_t *>calloc(count + 1, sizeof(uint32_t))
-    cdef uint64_t *sums = <uint64_t *>calloc(count + 1, sizeof(uint64_t))
-    try:
-        if table == NULL or alone == NULL or order == NULL or sums == NULL:
-            raise MemoryError
-        for each in range(count):
-            number = <uint32_t>at[0] << 24 | <uint32_t>at[1] << 16 | <uint32_t>at[2] << 8 | at[3]
-            at += 4
-            mixed = _fmix(<uint64_t>number | <uint64_t>seed << 32)
-            _places(mixed, third, places)
-            for turn in range(3):
-                table[places[turn]].sum ^= mixed
-                table[places[turn]].count += 1
-        for each in range(slots):
-            if table[each].count == 1:
-                alone[waiting] = <uint32_t>each
-                waiting += 1
-        while waiting:
-            waiting -= 1
-            place = alone[waiting]
-            if table[place].count != 1:
-                continue
-            mixed = table[place].sum
-            order[ordered], sums[ordered] = place, mixed
-            ordered += 1
-            _places(mixed, third, places)
-            for turn in range(3):
-                table[places[turn]].sum ^= mixed
-                table[places[turn]].count -= 1
-                if table[places[turn]].count == 1:
-                    alone[waiting] = places[turn]
-                    waiting += 1
-        if ordered != count:
-            return None
-        made = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>slots)
-        out = <uint8_t *>PyBytes_AS_STRING(made)
-        memset(out, 0, slots)
-        while ordered:
-            ordered -= 1
-            mixed = sums[ordered]
-            _places(mixed, third, places)
-            out[order[ordered]] = <uint8_t>(mixed ^ mixed >> 32) ^ out[places[0]] ^ out[places[1]] ^ out[places[2]]
-        return made
-    finally:
-        free(table)
-        free(alone)
-        free(order)
-        free(sums)

@@ -32,7 +32,7 @@ SEEDS = 8
 _MASK_32, _MASK_64 = 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF
 _EVENT = b"\x01"
 _double = Struct(">d").pack
-_pairs = compiled_module("tidegauge.storage.postgres._attribute_pairs")
+_filters = compiled_module("tidegauge.storage.postgres._attribute_filters")
 
 
 def key_hash(key: str, *, of_event: bool = False) -> int:
@@ -64,8 +64,8 @@ def unpacked(hashes: bytes) -> tuple[int, ...]:
 
 def merged(pieces: Sequence[bytes], *, compiled: bool = True) -> bytes:
     """Packed hashes of several pieces as one, in any order."""
-    if compiled and _pairs is not None:
-        return _pairs.merged(list(pieces))  # type: ignore[no-any-return]
+    if compiled and _filters is not None:
+        return _filters.merged(list(pieces))  # type: ignore[no-any-return]
     return packed({one for piece in pieces for one in unpacked(piece)})
 
 
@@ -86,8 +86,8 @@ def filter_of(hashes: bytes, *, compiled: bool = True) -> tuple[int, bytes | Non
     """A seed and the filter of packed hashes with it, each of which stands there once; None where there is none."""
     third = (32 + -(-123 * (len(hashes) // 4) // 100)) // 3 + 1
     for seed in range(SEEDS):
-        if compiled and _pairs is not None:
-            made = _pairs.filter_of(hashes, third, seed)
+        if compiled and _filters is not None:
+            made = _filters.filter_of(hashes, third, seed)
         else:
             made = _filter([finalised(number, seed) for number in unpacked(hashes)], third)
         if made is not None:
