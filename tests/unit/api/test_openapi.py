@@ -22,7 +22,8 @@ async def test_every_operation_says_what_it_does(document: Any) -> None:
     for operation in operations:
         assert operation["description"]
         assert set(operation["tags"]) <= tags
-        assert "422" not in operation["responses"]
+        # What FastAPI adds by itself; ours is a problem document.
+        assert "HTTPValidationError" not in str(operation["responses"])
         (media_type,) = operation["responses"]["200"]["content"]
         assert media_type == ("text/event-stream" if operation["operationId"] == "tail_logs" else "application/json")
         assert operation["responses"]["200"]["content"][media_type]["schema"]
