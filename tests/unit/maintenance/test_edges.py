@@ -34,8 +34,8 @@ class Store:
 @pytest.mark.parametrize(("speed", "expected"), [(100_000.0, 50_000), (4_000.0, 2_000)])
 async def test_a_turns_spans_follow_from_what_they_take(speed: float, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(1_000_000, speed)
-    monkeypatch.setattr(cast(Any, edges).time, "perf_counter", lambda: store.now)
-    job = ServiceMapJob(cast(MaintenanceStore, store), turn_seconds=1.0)
+    monkeypatch.setattr(cast("Any", edges).time, "perf_counter", lambda: store.now)
+    job = ServiceMapJob(cast("MaintenanceStore", store), turn_seconds=1.0)
     for _ in range(6):
         turn = await job.turn()
         assert turn is not None
