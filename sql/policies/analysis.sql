@@ -11,7 +11,7 @@ CREATE OR REPLACE FUNCTION tidegauge.service_map_lag() RETURNS interval LANGUAGE
 -- peer.service that is no known service; so no answer depends on a span that is missing.
 CREATE OR REPLACE FUNCTION tidegauge.find_calls(range_start timestamptz, range_end timestamptz)
 RETURNS TABLE (
-    start_time timestamptz, tenant_id smallint, client_id integer, server_id integer, peer text, call smallint, duration_ns bigint,
+    start_time timestamptz, tenant_id smallint, client_application_id integer, server_application_id integer, peer text, call smallint, duration_ns bigint,
     client_duration_ns bigint, is_error boolean, parent_start_time timestamptz, is_orphan boolean
 )
 LANGUAGE plpgsql STABLE SET search_path FROM CURRENT SET plan_cache_mode = force_custom_plan AS $$
@@ -35,14 +35,14 @@ BEGIN
     ),
     near AS (
         SELECT DISTINCT ON (c.tenant_id, c.trace_id, c.span_id)
-            c.*, p.application_id AS client_id, p.kind AS client_kind, p.status_code AS client_status, p.duration_ns AS client_duration,
+            c.*, p.application_id AS client_application_id, p.kind AS client_kind, p.status_code AS client_status, p.duration_ns AS client_duration,
             p.start_time AS client_start
         FROM called c
         LEFT JOIN span p ON p.trace_id = c.trace_id AND p.span_id = c.parent_span_id AND p.tenant_id = c.tenant_id
         ORDER BY c.tenant_id, c.trace_id, c.span_id, p.start_time, p.duration_ns DESC
     ),
     paired AS (
-        SELECT * FROM near WHERE client_id IS NOT NULL
+        SELECT * FROM near WHERE client_application_id IS NOT NULL
         UNION ALL
         SELECT
             n.start_time, n.tenant_id, n.trace_id, n.span_id, n.parent_span_id, n.application_id, n.kind, n.status_code, n.duration_ns,
@@ -56,15 +56,15 @@ BEGIN
             ORDER BY t.start_time, t.duration_ns DESC
             LIMIT 1
         ) p ON true
-        WHERE n.client_id IS NULL
+        WHERE n.client_application_id IS NULL
     )
     SELECT
-        c.start_time, c.tenant_id, c.client_id, c.application_id, '',
+        c.start_time, c.tenant_id, c.client_application_id, c.application_id, '',
         (CASE WHEN c.kind = 5 OR c.client_kind = 4 THEN 2 ELSE 1 END)::smallint, greatest(c.duration_ns, 0),
         greatest(c.client_duration, 0), c.status_code = 2 OR (c.client_kind IN (3, 4) AND c.client_status = 2), c.client_start,
-        c.client_id IS NULL
+        c.client_application_id IS NULL
     FROM paired c
-    WHERE c.client_id IS NULL OR c.client_id <> c.application_id OR c.client_kind IN (3, 4)
+    WHERE c.client_application_id IS NULL OR c.client_application_id <> c.application_id OR c.client_kind IN (3, 4)
     UNION ALL
     SELECT
         o.start_time, o.tenant_id, o.application_id, NULL, left(o.peer, 200), o.call, greatest(o.duration_ns, 0),
@@ -197,20 +197,20 @@ BEGIN
     ),
     edge AS (
         INSERT INTO tidegauge.service_edges_minutely (
-            bucket, tenant_id, client_id, server_id, peer, call, duration_bucket, count, errors, duration_sum_ns, duration_max_ns,
+            bucket, tenant_id, client_application_id, server_application_id, peer, call, duration_bucket, count, errors, duration_sum_ns, duration_max_ns,
             client_duration_sum_ns
         )
         SELECT
-            c.bucket, c.tenant_id, c.client_id, c.server_id, c.peer, c.call,
+            c.bucket, c.tenant_id, c.client_application_id, c.server_application_id, c.peer, c.call,
             floor(ln(greatest(c.duration_ns, 1)::double precision) / ln(1.1::double precision))::integer, count(*),
             count(*) FILTER (WHERE c.is_error), least(sum(c.duration_ns), 9223372036854775807)::bigint, max(c.duration_ns),
             least(sum(c.client_duration_ns), 9223372036854775807)::bigint
         FROM (
             -- An attribute may say anything: of a client's peers in a minute a hundred are told apart.
             SELECT
-                c.bucket, c.tenant_id, c.client_id, c.server_id, c.call, c.duration_ns, c.client_duration_ns, c.is_error,
+                c.bucket, c.tenant_id, c.client_application_id, c.server_application_id, c.call, c.duration_ns, c.client_duration_ns, c.is_error,
                 CASE
-                    WHEN c.peer = '' OR dense_rank() OVER (PARTITION BY c.bucket, c.client_id, c.peer = '' ORDER BY c.peer) <= 100 THEN c.peer
+                    WHEN c.peer = '' OR dense_rank() OVER (PARTITION BY c.bucket, c.client_application_id, c.peer = '' ORDER BY c.peer) <= 100 THEN c.peer
                     ELSE '_other'
                 END AS peer
             FROM call c

@@ -63,28 +63,28 @@ ORDER BY 1;
 -- Calls by step and edge, most first; of a service those that it makes and gets.
 WITH part AS (
     SELECT
-        e.bucket, e.client_id, e.server_id, e.peer, e.call, e.duration_bucket, e.count, e.errors, e.duration_sum_ns, e.duration_max_ns,
+        e.bucket, e.client_application_id, e.server_application_id, e.peer, e.call, e.duration_bucket, e.count, e.errors, e.duration_sum_ns, e.duration_max_ns,
         e.client_duration_sum_ns
     FROM unnest(%(daily_starts)s::timestamptz[], %(daily_ends)s::timestamptz[]) AS r (range_start, range_end)
     JOIN tidegauge.service_edges_daily_stored e
         ON e.bucket >= r.range_start AND e.bucket < r.range_end AND e.tenant_id = %(tenant_id)s
     UNION ALL
     SELECT
-        e.bucket, e.client_id, e.server_id, e.peer, e.call, e.duration_bucket, e.count, e.errors, e.duration_sum_ns, e.duration_max_ns,
+        e.bucket, e.client_application_id, e.server_application_id, e.peer, e.call, e.duration_bucket, e.count, e.errors, e.duration_sum_ns, e.duration_max_ns,
         e.client_duration_sum_ns
     FROM unnest(%(hourly_starts)s::timestamptz[], %(hourly_ends)s::timestamptz[]) AS r (range_start, range_end)
     JOIN tidegauge.service_edges_hourly_stored e
         ON e.bucket >= r.range_start AND e.bucket < r.range_end AND e.tenant_id = %(tenant_id)s
     UNION ALL
     SELECT
-        e.bucket, e.client_id, e.server_id, e.peer, e.call, e.duration_bucket, e.count, e.errors, e.duration_sum_ns, e.duration_max_ns,
+        e.bucket, e.client_application_id, e.server_application_id, e.peer, e.call, e.duration_bucket, e.count, e.errors, e.duration_sum_ns, e.duration_max_ns,
         e.client_duration_sum_ns
     FROM unnest(%(minutely_starts)s::timestamptz[], %(minutely_ends)s::timestamptz[]) AS r (range_start, range_end)
     JOIN tidegauge.service_edges_minutely e
         ON e.bucket >= r.range_start AND e.bucket < r.range_end AND e.tenant_id = %(tenant_id)s
     UNION ALL
     SELECT
-        c.start_time, c.client_id, c.server_id, c.peer, c.call,
+        c.start_time, c.client_application_id, c.server_application_id, c.peer, c.call,
         floor(ln(greatest(c.duration_ns, 1)::double precision) / ln(1.1::double precision))::integer, 1, c.is_error::integer,
         c.duration_ns, c.duration_ns, c.client_duration_ns
     FROM unnest(%(raw_starts)s::timestamptz[], %(raw_ends)s::timestamptz[]) AS r (range_start, range_end)
@@ -97,8 +97,8 @@ named AS (
         p.call, p.duration_bucket, sum(p.count) AS count, sum(p.errors) AS errors, sum(p.duration_sum_ns) AS duration_sum_ns,
         max(p.duration_max_ns) AS duration_max_ns, sum(p.client_duration_sum_ns) AS client_duration_sum_ns
     FROM part p
-    LEFT JOIN tidegauge.applications a ON a.application_id = p.client_id
-    LEFT JOIN tidegauge.applications b ON b.application_id = p.server_id
+    LEFT JOIN tidegauge.applications a ON a.application_id = p.client_application_id
+    LEFT JOIN tidegauge.applications b ON b.application_id = p.server_application_id
     WHERE %(service)s::text IS NULL OR a.name = %(service)s OR b.name = %(service)s
     GROUP BY 1, 2, 3, 4, 5, 6
 )

@@ -15,7 +15,7 @@ WITH NO DATA;
 
 -- Calls between services by the minute in which the called span began, in buckets of duration (those of trace_durations_minutely).
 -- Spans of a trace come in different commits, so a continuous aggregate cannot pair them: a job does, and makes a minute anew when spans
--- of it, or parents of its spans, come late. server_id is NULL where `peer` is no service that sends spans: a database, a queue.
+-- of it, or parents of its spans, come late. server_application_id is NULL where `peer` is no service that sends spans: a database, a queue.
 -- call: 1 request, 2 message, 3 database.
 CREATE TABLE tidegauge.service_edges_minutely (
     bucket timestamptz NOT NULL,
@@ -24,13 +24,13 @@ CREATE TABLE tidegauge.service_edges_minutely (
     duration_sum_ns bigint NOT NULL,
     duration_max_ns bigint NOT NULL,
     client_duration_sum_ns bigint NOT NULL,
-    client_id integer NOT NULL,
-    server_id integer,
+    client_application_id integer NOT NULL,
+    server_application_id integer,
     duration_bucket integer NOT NULL,
     tenant_id smallint NOT NULL DEFAULT 0,
     call smallint NOT NULL CHECK (call BETWEEN 1 AND 3),
     peer text NOT NULL DEFAULT '',
-    CONSTRAINT service_edges_minutely_peer CHECK ((server_id IS NULL) = (peer <> ''))
+    CONSTRAINT service_edges_minutely_peer CHECK ((server_application_id IS NULL) = (peer <> ''))
 );
 SELECT create_hypertable('tidegauge.service_edges_minutely', by_range('bucket', INTERVAL '1 day'), create_default_indexes => false);
 CREATE INDEX service_edges_minutely_bucket ON tidegauge.service_edges_minutely (bucket DESC);
@@ -42,8 +42,8 @@ CREATE MATERIALIZED VIEW tidegauge.service_edges_hourly WITH (
 SELECT
     time_bucket(INTERVAL '1 hour', e.bucket) AS bucket,
     e.tenant_id,
-    e.client_id,
-    e.server_id,
+    e.client_application_id,
+    e.server_application_id,
     e.peer,
     e.call,
     e.duration_bucket,
@@ -53,7 +53,7 @@ SELECT
     max(e.duration_max_ns) AS duration_max_ns,
     least(sum(e.client_duration_sum_ns), 9223372036854775807)::bigint AS client_duration_sum_ns
 FROM tidegauge.service_edges_minutely e
-GROUP BY time_bucket(INTERVAL '1 hour', e.bucket), e.tenant_id, e.client_id, e.server_id, e.peer, e.call, e.duration_bucket
+GROUP BY time_bucket(INTERVAL '1 hour', e.bucket), e.tenant_id, e.client_application_id, e.server_application_id, e.peer, e.call, e.duration_bucket
 WITH NO DATA;
 
 CREATE MATERIALIZED VIEW tidegauge.service_edges_daily WITH (
@@ -63,8 +63,8 @@ CREATE MATERIALIZED VIEW tidegauge.service_edges_daily WITH (
 SELECT
     time_bucket(INTERVAL '1 day', e.bucket) AS bucket,
     e.tenant_id,
-    e.client_id,
-    e.server_id,
+    e.client_application_id,
+    e.server_application_id,
     e.peer,
     e.call,
     e.duration_bucket,
@@ -74,7 +74,7 @@ SELECT
     max(e.duration_max_ns) AS duration_max_ns,
     least(sum(e.client_duration_sum_ns), 9223372036854775807)::bigint AS client_duration_sum_ns
 FROM tidegauge.service_edges_hourly e
-GROUP BY time_bucket(INTERVAL '1 day', e.bucket), e.tenant_id, e.client_id, e.server_id, e.peer, e.call, e.duration_bucket
+GROUP BY time_bucket(INTERVAL '1 day', e.bucket), e.tenant_id, e.client_application_id, e.server_application_id, e.peer, e.call, e.duration_bucket
 WITH NO DATA;
 
 -- Which minutes of the service map are computed, and from how many spans. `orphans`: called spans whose parent was not there; `ahead`:

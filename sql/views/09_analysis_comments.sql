@@ -27,8 +27,8 @@ BEGIN
 
         attribute (name, text) AS (
             VALUES
-            ('client_id', 'The calling application.'),
-            ('server_id', 'The called application; NULL for a peer that sends no spans.'),
+            ('client_application_id', 'The calling application.'),
+            ('server_application_id', 'The called application; NULL for a peer that sends no spans.'),
             ('client', 'The calling service.'),
             ('server', 'The called service; NULL for a peer that sends no spans.'),
             ('peer', 'A database, a queue, or a peer.service that sends no spans.'),

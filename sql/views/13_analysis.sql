@@ -21,8 +21,8 @@ SELECT
     e.duration_sum_ns / 1e6::double precision AS duration_sum_ms, e.duration_max_ns / 1e6::double precision AS duration_max_ms,
     e.client_duration_sum_ns / 1e6::double precision AS client_duration_sum_ms
 FROM tidegauge.service_edges_minutely e
-LEFT JOIN tidegauge.applications c ON c.application_id = e.client_id
-LEFT JOIN tidegauge.applications s ON s.application_id = e.server_id
+LEFT JOIN tidegauge.applications c ON c.application_id = e.client_application_id
+LEFT JOIN tidegauge.applications s ON s.application_id = e.server_application_id
 WHERE e.tenant_id = analytics.tenant_id();
 
 CREATE OR REPLACE VIEW analytics.service_edges_hourly AS
@@ -33,8 +33,8 @@ SELECT
     e.duration_sum_ns / 1e6::double precision AS duration_sum_ms, e.duration_max_ns / 1e6::double precision AS duration_max_ms,
     e.client_duration_sum_ns / 1e6::double precision AS client_duration_sum_ms
 FROM tidegauge.service_edges_hourly e
-LEFT JOIN tidegauge.applications c ON c.application_id = e.client_id
-LEFT JOIN tidegauge.applications s ON s.application_id = e.server_id
+LEFT JOIN tidegauge.applications c ON c.application_id = e.client_application_id
+LEFT JOIN tidegauge.applications s ON s.application_id = e.server_application_id
 WHERE e.tenant_id = analytics.tenant_id();
 
 CREATE OR REPLACE VIEW analytics.service_edges_daily AS
@@ -45,8 +45,8 @@ SELECT
     e.duration_sum_ns / 1e6::double precision AS duration_sum_ms, e.duration_max_ns / 1e6::double precision AS duration_max_ms,
     e.client_duration_sum_ns / 1e6::double precision AS client_duration_sum_ms
 FROM tidegauge.service_edges_daily e
-LEFT JOIN tidegauge.applications c ON c.application_id = e.client_id
-LEFT JOIN tidegauge.applications s ON s.application_id = e.server_id
+LEFT JOIN tidegauge.applications c ON c.application_id = e.client_application_id
+LEFT JOIN tidegauge.applications s ON s.application_id = e.server_application_id
 WHERE e.tenant_id = analytics.tenant_id();
 
 CREATE OR REPLACE VIEW analytics.trace_examples_minutely AS
