@@ -331,30 +331,6 @@ class Metrics(_Model):
     truncated: bool
 
 
-Point = Annotated[list[Any], Field(min_length=2, max_length=2, description="start of the step in Unix seconds, value")]
-
-
-class Line(_Model):
-    """The values of a group of series."""
-
-    labels: dict[str, str]
-    series_count: int
-    points: list[Point]
-
-
-class Range(_Model):
-    """Values by step. A step without data has no point."""
-
-    metric: str
-    type: str
-    unit: str
-    aggregation: str
-    start: Time
-    end: Time
-    step_seconds: float
-    series: list[Line]
-
-
 class Rollup(_Model):
     """A bucket."""
 

@@ -73,7 +73,10 @@ class Store:
         columns: dict[int, list[tuple[int, float]]] = {}
         for (group, at), value in sorted(sums.items()):
             columns.setdefault(group, []).append((at, value))
-        return [StepColumn(group, *zip(*members, strict=True)) for group, members in columns.items()]
+        return [
+            StepColumn(group, tuple([at for at, _ in members]), tuple([value for _, value in members]))
+            for group, members in columns.items()
+        ]
 
     async def epochs(self, tenant_id: int, series: Sequence[Series], time: TimeRange, tier: Tier, limit: int) -> Sequence[Epoch]:
         return [Epoch(1, at, None, 1, value, value, value, value, value) for at, _, value in sorted(await self._read(time))][:limit]

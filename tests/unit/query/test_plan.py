@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tidegauge.model.query import TimeRange
 from tidegauge.model.tiers import Level, TierState
-from tidegauge.query.plan import Bound, Exactness, Plan, Steps, fixed_steps, plan
+from tidegauge.query.plan import Bound, Exactness, Plan, Steps, fixed_steps, plan, raw_first
 from tidegauge.query.times import DAY_NS, HOUR_NS, MINUTE_NS
 
 RAW = TierState(Level.RAW)
@@ -72,6 +72,13 @@ def test_a_bound_makes_an_exact_answer_bounded_and_leaves_a_partial_one_partial(
     assert (meta.exactness, meta.bounds[0].relative) == (Exactness.BOUNDED, 0.05)
     gone = plan(fixed_steps(days(10, 12), HOUR_NS), (TierState(Level.RAW, dropped_through_ns=NOW),)).meta
     assert gone.bounded(Bound("", relative=0.05)).exactness is Exactness.PARTIAL
+
+
+def test_values_that_rollups_only_bound_come_from_raw_data_as_far_as_it_is_there() -> None:
+    tiers = (TierState(Level.RAW, dropped_through_ns=round(30.02 * DAY_NS)), HOURLY, DAILY)
+    found = plan(fixed_steps(days(29, 32), DAY_NS), raw_first(tiers))
+    assert shown(found) == [("daily", 29, 31), ("raw", 31, 32)]
+    assert found.meta.exactness is Exactness.EXACT
 
 
 RANGES = st.lists(st.tuples(st.integers(0, 4000), st.integers(1, 300)), max_size=4).map(
