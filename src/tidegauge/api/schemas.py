@@ -331,6 +331,9 @@ class Metrics(_Model):
     truncated: bool
 
 
+Point = Annotated[list[Any], Field(min_length=2, max_length=2, description="start of the step in Unix seconds, value")]
+
+
 class Rollup(_Model):
     """A bucket."""
 
