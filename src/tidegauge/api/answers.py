@@ -15,7 +15,7 @@ _PROBLEMS = {
     401: "No API token, or a wrong one.",
     403: "The SQL does more than read what it may.",
     404: "What was asked for by name or id is not there.",
-    413: "The trace has more spans than an answer holds, and `format=otlp` is not cut.",
+    413: "The trace has more spans than an answer holds, and `format=otlp` is not cut; or the answer has more rows than one may have.",
     422: "The SQL would cost more than it may, or took too long. It will not do better another time.",
     429: "The client asks more often than it may. Retry-After says when to try again, RateLimit-Remaining how often it may before.",
     503: "The store is away, or the query ran into its time limit. Retry-After says when to try again.",
