@@ -188,7 +188,7 @@ async def test_who_waits_for_the_epoch_reads_the_new_one(own: TestDatabase) -> N
             await raising.execute("LOCK TABLE tidegauge.dictionary_epoch IN ACCESS EXCLUSIVE MODE")
             reading = asyncio.create_task(writer.execute(statement))
             async with asyncio.timeout(20):
-                waits = "SELECT FROM pg_locks WHERE pid = %s AND NOT granted"
+                waits = "SELECT 1 FROM pg_locks WHERE pid = %s AND NOT granted"
                 while not await (await raising.execute(waits, [writer.info.backend_pid])).fetchone():  # noqa: ASYNC110 - nobody tells
                     await asyncio.sleep(0.01)
             raised = await (await raising.execute("UPDATE tidegauge.dictionary_epoch SET epoch = epoch + 1 RETURNING epoch")).fetchone()

@@ -37,7 +37,7 @@ WRITE: dict[str, LiteralString] = {
     "CASE WHEN n %% 2 = 1 THEN 4 END FROM unnest(%(times)s::timestamptz[]) WITH ORDINALITY AS u (t, n) "
     "CROSS JOIN LATERAL (SELECT extract(second FROM t)::integer) AS v (s)",
     "traces": "INSERT INTO tidegauge.traces (start_time, duration_ns, trace_id, span_id, application_id, resource_id, scope_id, kind, "
-    "status_code, name, attributes) SELECT t, s %% 1000003, md5(t::text)::uuid, s, 900, 900, 900, 1, s %% 3, 'op', '{}' "
+    "status_code, name, attributes) SELECT t, s %% 1000003, md5(s::text)::uuid, s, 900, 900, 900, 1, s %% 3, 'op', '{}' "
     "FROM unnest(%(times)s::timestamptz[]) t CROSS JOIN LATERAL (SELECT (extract(epoch FROM t) * 1000000)::bigint) AS v (s)",
 }
 RETENTION = {
@@ -52,10 +52,12 @@ class WithoutWorkers:
     parallel_writers = False
 
 
-async def refresh(database: Database) -> None:
-    """All refreshes that maintenance does by itself."""
+async def refresh(database: Database) -> datetime:
+    """All refreshes that maintenance does by itself; returns when it began."""
+    began = datetime.now(UTC)
     maintenance = Maintenance(PostgresMaintenance(database), SETTINGS, WithoutWorkers(), lambda: False)
-    await maintenance.refresh_range(datetime.now(UTC) - 1000 * DAY, datetime.now(UTC) + DAY)
+    await maintenance.refresh_range(began - 1000 * DAY, began + DAY)
+    return began
 
 
 async def write(database: Database, table: str, times: Sequence[datetime]) -> None:
@@ -117,11 +119,15 @@ async def _faults(database: Database) -> dict[str, int]:
     return faults
 
 
-async def waiting(database: Database) -> list[tuple[Any, ...]]:
+async def waiting(database: Database, at: datetime | None = None) -> list[tuple[Any, ...]]:
+    """What is out of date of the buckets that were to be materialised at a moment: a minute later there is one more."""
     return await ask(
         database,
         "SELECT l.relation, r.* FROM tidegauge.lifecycle l "
-        "CROSS JOIN LATERAL tidegauge.waiting_ranges(l.relation) r WHERE l.kind = 'rollup'",
+        "CROSS JOIN LATERAL tidegauge.waiting_ranges(l.relation) r "
+        "CROSS JOIN LATERAL tidegauge.repair_window(l.relation, %(at)s) w "
+        "WHERE l.kind = 'rollup' AND r.waiting_start < w.window_end",
+        at=at or datetime.now(UTC),
     )
 
 
@@ -130,9 +136,9 @@ async def test_late_data_around_every_border_reaches_every_tier(connected: Datab
     for _ in range(3):
         for table in WRITE:
             await write(connected, table, moments(table, datetime.now(UTC), chance, 30))
-        await refresh(connected)
+        began = await refresh(connected)
         assert await _faults(connected) == {}
-        assert await waiting(connected) == []
+        assert await waiting(connected, began) == []
 
 
 async def test_a_point_that_comes_as_late_as_it_may_reaches_the_last_tier_and_is_counted_as_a_repair(connected: Database) -> None:
@@ -157,8 +163,9 @@ async def test_the_servers_job_repairs_all_tiers_in_one_run(connected: Database)
         old = [moment for moment in moments(table, datetime.now(UTC), chance, 30) if moment < datetime.now(UTC) - 2 * DAY]
         await write(connected, table, old)
     before = await repairs(connected)
+    began = datetime.now(UTC)
     await call(connected, "CALL tidegauge.repair_rollups()")
-    assert await waiting(connected) == []
+    assert await waiting(connected, began - HOUR) == []
     assert await _faults(connected) == {}
     after = await repairs(connected)
     assert all(after[view] > before.get(view, 0) for view in ("metrics_daily", "metric_histograms_daily", "traces_daily"))
@@ -177,8 +184,8 @@ async def test_under_load_and_whoever_refreshes(connected: Database) -> None:
     while not all(each.done() for each in loads):
         await refresh(connected)
     await asyncio.gather(*loads)
-    await refresh(connected)
-    assert await waiting(connected) == []
+    began = await refresh(connected)
+    assert await waiting(connected, began) == []
     assert await _faults(connected) == {}
 
 
@@ -205,8 +212,8 @@ async def test_a_refresh_that_was_killed_is_done_again(own: TestDatabase, connec
         with pytest.raises(psycopg.Error):
             await refreshing
     assert ("metrics_hourly",) in {row[:1] for row in await waiting(connected)}
-    await refresh(connected)
-    assert await waiting(connected) == []
+    began = await refresh(connected)
+    assert await waiting(connected, began) == []
     assert await _faults(connected) == {}
 
 
@@ -233,9 +240,9 @@ async def test_the_time_zone_of_a_session_changes_nothing(own: TestDatabase, con
         assert await ask(database, "SELECT current_setting('TimeZone')") == [(zone,)]
         for table in WRITE:
             await write(database, table, moments(table, datetime.now(UTC), chance, 20))
-        await refresh(database)
+        began = await refresh(database)
         await call(database, "CALL tidegauge.repair_rollups()")
-        assert await waiting(database) == []
+        assert await waiting(database, began) == []
     assert await _faults(connected) == {}
     buckets = await ask(
         connected,
