@@ -16,7 +16,7 @@ import pytest
 from tests.docs.generated import DOCS
 from tests.servers.product import Product
 
-_EXAMPLE = re.compile(r"^```console\n\$ (curl .*?)\n```\n\n```(json|text)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_EXAMPLE = re.compile(r"^```console\n\$ (curl (?:(?!^```).)*?)\n```\n\n```(json|text)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _LOG_ID = re.compile(r"\b[0-9a-f]{32}-\d+\b")
 _TRACE_ID = re.compile(r"\b[0-9a-f]{32}\b")
 _LOGS = "/logs"
