@@ -1,13 +1,19 @@
--- For their owner alone. (What rollups and views call stays open: it is called with the reader's rights.)
+-- For their owner alone: what reads or changes anything. What computes from its arguments alone (immutable functions, and aggregates of them)
+-- stays open: rollups, views and the analysts' functions call it with the reader's rights.
 DO $$
 DECLARE
-    routine regprocedure;
+    routine record;
 BEGIN
     FOR routine IN
-        SELECT p.oid FROM pg_catalog.pg_proc p
-        WHERE p.pronamespace = 'tidegauge'::regnamespace AND p.proname NOT IN ('add_arrays', 'sum_arrays')
+        SELECT p.oid::regprocedure AS name, p.provolatile = 'i' AS is_pure
+        FROM pg_catalog.pg_proc p
+        WHERE p.pronamespace = 'tidegauge'::regnamespace
     LOOP
-        EXECUTE format('REVOKE EXECUTE ON ROUTINE %s FROM PUBLIC', routine);
+        IF routine.is_pure THEN
+            EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO PUBLIC', routine.name);
+        ELSE
+            EXECUTE format('REVOKE EXECUTE ON ROUTINE %s FROM PUBLIC', routine.name);
+        END IF;
     END LOOP;
 END
 $$;

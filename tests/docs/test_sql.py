@@ -44,7 +44,8 @@ def test_examples_run(path: Path, database: TestDatabase) -> None:
 
 # Parts of the views: nobody calls them by themselves.
 _HELPERS = {
-    "bucket_duration_ms", "finite", "label", "severity", "signal", "span_hex", "span_kind", "span_status", "tenant_id", "trace_hex",
+    "between_bounds", "bucket_duration_ms", "bucket_ranks", "exponential_bound", "finite", "label", "severity", "signal", "span_hex",
+    "span_kind", "span_status", "tenant_id", "trace_hex",
 }  # fmt: skip
 
 

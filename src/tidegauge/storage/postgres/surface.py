@@ -23,7 +23,6 @@ _SCRIPTS = (
     "policies/functions.sql",
     "policies/rollups.sql",
     "policies/collection.sql",
-    "policies/rights.sql",
     "policies/analysis.sql",
     "views/01_basics.sql",
     "views/02_entities.sql",
@@ -35,6 +34,8 @@ _SCRIPTS = (
     "views/11_percentiles.sql",
     "views/12_search.sql",
     "views/13_analysis.sql",
+    # Of every routine that is there by now.
+    "policies/rights.sql",
     # Grants what is there by now.
     "views/07_reader.sql",
     "views/08_comments.sql",
@@ -42,6 +43,7 @@ _SCRIPTS = (
     "views/09_maintenance_comments.sql",
     "views/09_attribute_comments.sql",
     "views/09_percentile_comments.sql",
+    "views/09_stored_comments.sql",
 )
 # A view whose columns, or a function whose result, changed otherwise than by CREATE OR REPLACE: invalid_table_definition,
 # invalid_function_definition.
