@@ -44,7 +44,7 @@ def of_error(error: TidegaugeError, instance: str = "") -> Response:
         headers["WWW-Authenticate"] = 'Bearer realm="tidegauge"'
     if isinstance(error, MethodNotAllowed):
         headers["Allow"] = error.allowed
-    errors = []
+    errors: list[dict[str, Any]] = []
     if isinstance(error, InvalidArgument) and error.parameter:
         errors = [{"parameter": error.parameter, "message": error.hint or error.message}]
     if isinstance(error, SqlFailed) and error.sqlstate:
