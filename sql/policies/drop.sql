@@ -54,3 +54,8 @@ DROP FUNCTION IF EXISTS tidegauge.refresh_window(text);
 DROP FUNCTION IF EXISTS tidegauge.pending_ranges(text, timestamptz, timestamptz);
 DROP FUNCTION IF EXISTS tidegauge.expired_chunks(text);
 DROP FUNCTION IF EXISTS tidegauge.hypertable_of(text);
+-- The trigger and its columns stay: spans may be stored before all is made again. Revision 0019 takes them away.
+DROP FUNCTION IF EXISTS tidegauge.apply_promoted_attributes(jsonb);
+DROP FUNCTION IF EXISTS tidegauge.add_promoted_attribute(text, text);
+DROP FUNCTION IF EXISTS tidegauge.apply_promotion_trigger(text);
+DROP FUNCTION IF EXISTS tidegauge.apply_sparse_indexes();

@@ -34,6 +34,8 @@ FROM pg_catalog.pg_class k
 JOIN pg_catalog.pg_attribute a ON a.attrelid = k.oid AND a.attnum > 0 AND NOT a.attisdropped
 LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = k.oid AND d.adnum = a.attnum
 WHERE k.relnamespace = 'tidegauge'::regnamespace AND k.relkind IN ('r', 'p', 'v', 'm')
+    -- Those follow from settings.
+    AND NOT (k.relname = 'traces' AND a.attname LIKE 'attribute\_%%')
 UNION ALL
 SELECT 'index', i.relname::text, pg_catalog.pg_get_indexdef(i.oid)
 FROM pg_catalog.pg_class i

@@ -1,21 +1,28 @@
 -- Spans, traces and their rollups. Ids are lower-case hex; a trace is found quickest by `trace_uuid`, or by analytics.trace_tree().
 
-CREATE OR REPLACE VIEW analytics.traces AS
-SELECT
-    t.start_time, analytics.trace_hex(t.trace_id) AS trace_id, analytics.span_hex(t.span_id) AS span_id,
-    analytics.span_hex(t.parent_span_id) AS parent_span_id, t.application_id, a.name AS application,
-    coalesce(t.full_name, t.name) AS name, analytics.span_kind(t.kind) AS kind, analytics.span_status(t.status_code) AS status,
-    t.status_message,
-    t.duration_ns / 1e6::double precision AS duration_ms,
-    t.start_time + (least(t.duration_ns, 9223372036854774000) + t.start_time_ns) / 1000 * INTERVAL '1 microsecond' AS end_time,
-    t.attributes, t.events, t.links, r.attributes AS resource_attributes, c.name AS scope_name, c.version AS scope_version,
-    t.trace_state, t.flags, t.dropped_attributes_count, t.dropped_events_count, t.dropped_links_count, t.duration_ns,
-    t.trace_id AS trace_uuid
-FROM tidegauge.traces t
-LEFT JOIN tidegauge.applications a ON a.application_id = t.application_id
-LEFT JOIN tidegauge.resources r ON r.resource_id = t.resource_id
-LEFT JOIN tidegauge.scopes c ON c.scope_id = t.scope_id
-WHERE t.tenant_id = analytics.tenant_id();
+-- What settings promote stands at its end, in the order in which it came: so the view can always be replaced.
+DO $do$
+BEGIN
+    EXECUTE format($view$
+    CREATE OR REPLACE VIEW analytics.traces AS
+    SELECT
+        t.start_time, analytics.trace_hex(t.trace_id) AS trace_id, analytics.span_hex(t.span_id) AS span_id,
+        analytics.span_hex(t.parent_span_id) AS parent_span_id, t.application_id, a.name AS application,
+        coalesce(t.full_name, t.name) AS name, analytics.span_kind(t.kind) AS kind, analytics.span_status(t.status_code) AS status,
+        t.status_message,
+        t.duration_ns / 1e6::double precision AS duration_ms,
+        t.start_time + (least(t.duration_ns, 9223372036854774000) + t.start_time_ns) / 1000 * INTERVAL '1 microsecond' AS end_time,
+        t.attributes, t.events, t.links, r.attributes AS resource_attributes, c.name AS scope_name, c.version AS scope_version,
+        t.trace_state, t.flags, t.dropped_attributes_count, t.dropped_events_count, t.dropped_links_count, t.duration_ns,
+        t.trace_id AS trace_uuid%s
+    FROM tidegauge.traces t
+    LEFT JOIN tidegauge.applications a ON a.application_id = t.application_id
+    LEFT JOIN tidegauge.resources r ON r.resource_id = t.resource_id
+    LEFT JOIN tidegauge.scopes c ON c.scope_id = t.scope_id
+    WHERE t.tenant_id = analytics.tenant_id()
+    $view$, (SELECT string_agg(format(', t.%I AS %I', p.column_name, p.view_name), '' ORDER BY p.place) FROM tidegauge.promoted_attributes p));
+END
+$do$;
 
 -- The partial rows as they were written, one per trace and commit: what find_traces() looks through.
 CREATE OR REPLACE VIEW analytics.trace_index AS

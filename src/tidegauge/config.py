@@ -51,6 +51,7 @@ from tidegauge.sections import (
     SqlSettings,
     TelemetrySettings,
     ThrottleSettings,
+    TracesSettings,
 )
 from tidegauge.units import format_duration, format_size
 
@@ -75,6 +76,7 @@ __all__ = [
     "SqlSettings",
     "TelemetrySettings",
     "ThrottleSettings",
+    "TracesSettings",
     "effective",
     "load",
     "variables",
@@ -112,6 +114,7 @@ class Settings(Section):
     logs: LogsSettings = Field(default_factory=LogsSettings)
     cache: CacheSettings = Field(default_factory=CacheSettings)
     ingest: IngestSettings = Field(default_factory=IngestSettings)
+    traces: TracesSettings = Field(default_factory=TracesSettings)
     cardinality: CardinalitySettings = Field(default_factory=CardinalitySettings)
     serve: ServeSettings = Field(default_factory=ServeSettings)
     lifecycle: LifecycleSettings = Field(default_factory=LifecycleSettings)
@@ -248,6 +251,8 @@ def _shown(value: object) -> str:
             return format_duration(value)
         case Enum():
             return str(value.value)
+        case tuple():
+            return ",".join(map(str, value))
         case ByteSize():
             return format_size(value)
         case _:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, LiteralString
 
+import orjson
 import psycopg
 
 from tidegauge.config import Settings
@@ -24,6 +25,8 @@ _SCRIPTS = (
     "policies/rollups.sql",
     "policies/collection.sql",
     "policies/analysis.sql",
+    # Before the view that shows the columns.
+    "policies/promotion.sql",
     "views/01_basics.sql",
     "views/02_entities.sql",
     "views/03_metrics.sql",
@@ -44,6 +47,7 @@ _SCRIPTS = (
     "views/09_attribute_comments.sql",
     "views/09_percentile_comments.sql",
     "views/09_stored_comments.sql",
+    "views/09_promotion_comments.sql",
 )
 # A view whose columns, or a function whose result, changed otherwise than by CREATE OR REPLACE: invalid_table_definition,
 # invalid_function_definition.
@@ -108,7 +112,7 @@ def _fingerprint(connection: psycopg.Connection[Any], named: Mapping[str, str]) 
 
 
 def _named(connection: psycopg.Connection[Any], settings: Settings, capabilities: Capabilities) -> Mapping[str, str]:
-    """What the scripts are told of roles (sql/views/07_reader.sql), by name."""
+    """What the scripts are told of roles (sql/views/07_reader.sql) and of promoted attributes (sql/policies/promotion.sql), by name."""
     role, endpoint = settings.sql.role if capabilities.role_is_boundary else "", settings.sql
     password = connection.info.password
     return {
@@ -119,6 +123,7 @@ def _named(connection: psycopg.Connection[Any], settings: Settings, capabilities
         "sql_timeout": _milliseconds(endpoint.timeout),
         "sql_work_mem": f"{endpoint.work_mem // 1024}kB",
         "sql_temp_bytes": f"{endpoint.temp_bytes // 1024}kB",
+        "promoted_attributes": orjson.dumps([(one.key, one.type.value) for one in settings.traces.promoted_attributes]).decode(),
     }
 
 
