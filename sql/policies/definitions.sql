@@ -16,7 +16,7 @@ WITH raw (relation, kind, chunk_interval, compress_after, retention) AS (
     ('metric_exemplars', 'raw', %(metrics_chunk)s, %(metrics_compress_after)s, %(metrics_retention)s),
     ('traces', 'raw', %(traces_chunk)s, %(traces_compress_after)s, %(traces_retention)s),
     ('trace_index', 'raw', %(traces_chunk)s, %(traces_compress_after)s, %(traces_retention)s),
-    ('attribute_blocks', 'raw', %(traces_chunk)s, NULL, %(traces_retention)s),
+    ('attribute_blocks', 'raw', INTERVAL '1 day', NULL, %(traces_retention)s),
     ('service_edges_minutely', 'raw', %(traces_chunk)s, NULL, %(minutely_retention)s),
     ('logs', 'raw', %(logs_chunk)s, %(logs_compress_after)s, %(logs_retention)s),
     ('ingest_requests', 'ledger', INTERVAL '4 hours', NULL, %(dedup_window)s),

@@ -52,35 +52,45 @@ FROM tidegauge.attribute_candidates(
 );
 
 -- name: take_pieces
--- Takes the pieces of some groups (an application and an hour) that are enough for a block, or whose hour is over, or that are many.
+-- Takes pieces of applications' days (UTC): all of a day that are enough for a block or that is over, and what is small where there are many.
 -- What another session takes at this moment is left to it.
-WITH chosen AS (
-    SELECT p.tenant_id, p.application_id, date_bin(INTERVAL '1 hour', p.start_time, TIMESTAMPTZ '2000-01-01 00:00:00+00') AS hour,
-        sum(p.span_count) AS spans, count(*) AS pieces
+WITH days AS (
+    SELECT d.*, sum(d.weight) OVER (ORDER BY d.weight DESC, d.tenant_id, d.application_id, d.day) - d.weight AS before
+    FROM (
+        SELECT
+            g.*, g.spans >= %(block_spans)s OR g.is_closed AS is_whole,
+            CASE WHEN g.spans >= %(block_spans)s OR g.is_closed THEN g.spans ELSE g.small_spans END AS weight
+        FROM (
+            SELECT
+                p.tenant_id, p.application_id, date_bin(INTERVAL '1 day', p.start_time, TIMESTAMPTZ '2000-01-01 00:00:00+00') AS day,
+                sum(p.span_count) AS spans, sum(p.span_count) FILTER (WHERE p.span_count < %(small_spans)s) AS small_spans,
+                count(*) FILTER (WHERE p.span_count < %(small_spans)s) AS small_pieces,
+                date_bin(INTERVAL '1 day', min(p.start_time), TIMESTAMPTZ '2000-01-01 00:00:00+00') < now() - INTERVAL '25 hours 10 minutes'
+                AND (max(p.stored_at) < now() - %(grace)s::interval OR min(p.stored_at) < now() - INTERVAL '2 hours') AS is_closed
+            FROM tidegauge.attribute_pieces p
+            GROUP BY 1, 2, 3
+        ) g
+        WHERE g.spans >= %(block_spans)s OR g.is_closed OR g.small_pieces >= %(most_pieces)s
+    ) d
+), placed AS (
+    SELECT
+        p.ctid AS place, d.day, d.is_closed,
+        row_number() OVER w AS number, sum(p.span_count) OVER w - p.span_count AS before
     FROM tidegauge.attribute_pieces p
-    GROUP BY 1, 2, 3
-    HAVING sum(p.span_count) >= %(block_spans)s OR count(*) >= %(most_pieces)s
-        OR (
-            max(p.stored_at) < now() - %(grace)s::interval
-            AND date_bin(INTERVAL '1 hour', min(p.start_time), TIMESTAMPTZ '2000-01-01 00:00:00+00') < now() - INTERVAL '70 minutes'
-        )
-        OR min(p.stored_at) < now() - INTERVAL '2 hours'
-    ORDER BY sum(p.span_count) DESC
-    LIMIT %(groups)s
+    JOIN days d ON d.tenant_id = p.tenant_id AND d.application_id = p.application_id
+        AND p.start_time >= d.day AND p.start_time < d.day + INTERVAL '1 day'
+    WHERE (d.is_whole OR p.span_count < %(small_spans)s) AND (d.before = 0 OR d.before + d.weight <= %(spans)s)
+    WINDOW w AS (ORDER BY d.before, d.tenant_id, d.application_id, d.day, p.start_time, p.ctid)
 ), taken AS (
-    SELECT p.ctid, c.hour
+    SELECT p.ctid AS place, c.day, c.is_closed
     FROM tidegauge.attribute_pieces p
-    JOIN chosen c ON c.tenant_id = p.tenant_id AND c.application_id = p.application_id
-        AND p.start_time >= c.hour AND p.start_time < c.hour + INTERVAL '1 hour'
-    ORDER BY p.tenant_id, p.application_id, p.start_time
-    LIMIT %(pieces)s
+    JOIN placed c ON c.place = p.ctid
+    WHERE c.number <= %(pieces)s AND c.before < %(spans)s
     FOR UPDATE OF p SKIP LOCKED
 )
 DELETE FROM tidegauge.attribute_pieces d USING taken t
-WHERE d.ctid = t.ctid
-RETURNING
-    d.tenant_id, d.application_id, t.hour, d.start_time, d.end_time, d.stored_at, d.span_count, d.hashes,
-    t.hour < now() - INTERVAL '70 minutes' OR d.stored_at < now() - INTERVAL '2 hours' AS is_closed;
+WHERE d.ctid = t.place
+RETURNING d.tenant_id, d.application_id, t.day, d.start_time, d.end_time, d.stored_at, d.span_count, d.hashes, t.is_closed;
 
 -- name: put_pieces
 INSERT INTO tidegauge.attribute_pieces (start_time, end_time, stored_at, application_id, span_count, tenant_id, hashes)

@@ -87,11 +87,16 @@ BEGIN
 END
 $$;
 
--- The same of a piece's hashes. A hash that is found across the border of two others is one more that only may be there.
+-- The same of a piece's hashes. A hash that is found across the border of two others is one more that only may be there. Hashes ascend
+-- evenly, so that of many only those about the place are read where one is to be expected (eight standard deviations on both sides).
 CREATE FUNCTION tidegauge.attribute_hashes_may_match(hashes bytea, wanted bytea[], conditions integer[]) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 DECLARE
     met integer := 0;
+    held bigint := octet_length(hashes) / 4;
+    reach integer := 4 * ceil(4 * sqrt(held));
+    place integer;
+    part bytea;
 BEGIN
     IF hashes IS NULL THEN
         RETURN true;
@@ -101,7 +106,17 @@ BEGIN
         IF conditions[i] > met + 1 THEN
             RETURN false;
         END IF;
-        IF position(wanted[i] IN hashes) > 0 THEN
+        part := hashes;
+        IF held > 4096 THEN
+            place := 4 * (held * (get_byte(wanted[i], 0) * 65536 + get_byte(wanted[i], 1) * 256 + get_byte(wanted[i], 2)) >> 24);
+            part := substring(hashes FROM greatest(place - reach, 0) + 1 FOR 2 * reach);
+            IF (place > reach AND substring(part FOR 4) > wanted[i])
+                OR (place + reach < 4 * held AND substring(part FROM octet_length(part) - 3) < wanted[i])
+            THEN
+                part := hashes;
+            END IF;
+        END IF;
+        IF position(wanted[i] IN part) > 0 THEN
             met := conditions[i];
         END IF;
     END LOOP;
@@ -110,7 +125,7 @@ END
 $$;
 
 -- Where spans that meet the conditions may be: of each application the slices of time, both ends included, newest first. Blocks and pieces
--- lie within an hour (UTC) each. One plan for every call: to plan for the chunks of a month takes longer than to read them.
+-- lie within a day (UTC) each. One plan for every call: to plan for the chunks of a month takes longer than to read them.
 CREATE FUNCTION tidegauge.attribute_candidates(
     tenant smallint, applications integer[], range_start timestamptz, range_end timestamptz,
     wanted bytea[], slots bigint[], results integer[], conditions integer[]
@@ -124,13 +139,13 @@ BEGIN
     RETURN QUERY
     SELECT b.application_id, b.start_time, b.end_time
     FROM tidegauge.attribute_blocks b
-    WHERE b.start_time > range_start - INTERVAL '1 hour' AND b.start_time < range_end AND b.end_time >= range_start
+    WHERE b.start_time > range_start - INTERVAL '1 day' AND b.start_time < range_end AND b.end_time >= range_start
         AND b.tenant_id = tenant AND (applications IS NULL OR b.application_id = ANY (applications))
         AND tidegauge.attributes_may_match(b.filter, b.seed, slots, results, conditions)
     UNION ALL
     SELECT p.application_id, p.start_time, p.end_time
     FROM tidegauge.attribute_pieces p
-    WHERE p.start_time > range_start - INTERVAL '1 hour' AND p.start_time < range_end AND p.end_time >= range_start
+    WHERE p.start_time > range_start - INTERVAL '1 day' AND p.start_time < range_end AND p.end_time >= range_start
         AND p.tenant_id = tenant AND (applications IS NULL OR p.application_id = ANY (applications))
         AND tidegauge.attribute_hashes_may_match(p.hashes, wanted, conditions)
     ORDER BY 3 DESC;

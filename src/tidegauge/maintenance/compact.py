@@ -41,7 +41,7 @@ class CompactingStore(Protocol):
 
 
 class CompactAttributesJob:
-    """Takes pieces that are enough for a block, and those of hours that are over; then spans that have none.
+    """Takes pieces that are enough for a block, and those of days that are over, small ones where they are many; then spans that have none.
 
     Several processes may do it at once.
     """

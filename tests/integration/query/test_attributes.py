@@ -27,7 +27,7 @@ Scalar = bool | int | float | str
 async def index(database: TestDatabase, settings: Settings) -> AsyncIterator[PostgresAttributeIndex]:
     """The index; it makes blocks of what was stored just now."""
     async with opened(settings, database.owner_dsn, pool_size=2) as connections:
-        yield PostgresAttributeIndex(connections, grace=timedelta(0))
+        yield PostgresAttributeIndex(connections, grace=timedelta(0), block_spans=1)
 
 
 async def scalar(database: TestDatabase, statement: str, *parameters: object) -> Any:

@@ -1,4 +1,4 @@
-"""Pieces of the attribute index to blocks: of one application and hour, in the order of time, about ``BLOCK_SPANS`` spans each. No I/O."""
+"""Pieces of the attribute index to blocks: of one application and day, in the order of time, about ``BLOCK_SPANS`` spans each. No I/O."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from itertools import groupby
 
 from tidegauge.storage.postgres.attribute_hashes import filter_of, merged
 
-BLOCK_SPANS = 2048
+BLOCK_SPANS = 32_768
+"""The more spans a block has, the more of them share what they have, and the less a span costs; and the more is read for a rare value."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredPiece:
-    """A row of ``tidegauge.attribute_pieces``; ``is_closed``: nothing is expected any more that could come into one block with it."""
+    """A row of ``tidegauge.attribute_pieces``; ``day`` (UTC) is its start; ``is_closed``: nothing more is expected of that day."""
 
     tenant_id: int
     application_id: int
-    hour: datetime
+    day: datetime
     start_time: datetime
     end_time: datetime
     stored_at: datetime
@@ -40,13 +41,13 @@ class Block:
     filter: bytes | None
 
 
-def compacted(pieces: Iterable[StoredPiece]) -> tuple[list[Block], list[StoredPiece]]:
-    """Blocks, and one piece of each application and hour for what is too little for a block as yet."""
+def compacted(pieces: Iterable[StoredPiece], block_spans: int = BLOCK_SPANS) -> tuple[list[Block], list[StoredPiece]]:
+    """Blocks, and one piece of each application and day for what is too little for a block as yet."""
     blocks: list[Block] = []
     rest: list[StoredPiece] = []
-    ordered = sorted(pieces, key=lambda each: (each.tenant_id, each.application_id, each.hour, each.start_time, each.end_time))
-    for _, group in groupby(ordered, key=lambda each: (each.tenant_id, each.application_id, each.hour)):
-        cuts = _cut(list(group))
+    ordered = sorted(pieces, key=lambda each: (each.tenant_id, each.application_id, each.day, each.start_time, each.end_time))
+    for _, group in groupby(ordered, key=lambda each: (each.tenant_id, each.application_id, each.day)):
+        cuts = _cut(list(group), block_spans)
         for part, is_whole in cuts:
             if is_whole:
                 blocks.append(_block(part))
@@ -55,12 +56,12 @@ def compacted(pieces: Iterable[StoredPiece]) -> tuple[list[Block], list[StoredPi
     return blocks, rest
 
 
-def _cut(group: Sequence[StoredPiece]) -> list[tuple[list[StoredPiece], bool]]:
+def _cut(group: Sequence[StoredPiece], block_spans: int) -> list[tuple[list[StoredPiece], bool]]:
     """The pieces for each block; the last may be too few for one, unless one of them is closed."""
     spans = sum(piece.span_count for piece in group)
     is_closed = any(piece.is_closed for piece in group)
-    # The last block of an hour that is over is not to be a small one.
-    enough = spans / max(1, round(spans / BLOCK_SPANS)) if is_closed else BLOCK_SPANS
+    # The last block of a day that is over is not to be a small one.
+    enough = spans / max(1, round(spans / block_spans)) if is_closed else block_spans
     cuts: list[tuple[list[StoredPiece], bool]] = []
     part: list[StoredPiece] = []
     taken = 0
@@ -86,7 +87,7 @@ def _joined(part: Sequence[StoredPiece]) -> StoredPiece:
     return StoredPiece(
         part[0].tenant_id,
         part[0].application_id,
-        part[0].hour,
+        part[0].day,
         min(piece.start_time for piece in part),
         max(piece.end_time for piece in part),
         min(piece.stored_at for piece in part),

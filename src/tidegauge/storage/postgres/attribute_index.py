@@ -23,11 +23,11 @@ from tidegauge.storage.postgres.reading import Row, rows, timestamp
 Slice = tuple[int, TimeRange]
 """An application and a stretch of time"""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# So many pieces of an application and hour are made one, where they are too few spans for a block.
-_MOST_PIECES = 64
+# So many small pieces of an application and day are made one, which is small up to so many spans; it waits for its block.
+_MOST_PIECES, _SMALL_SPANS = 64, 2048
 _GRACE = timedelta(seconds=60)
 # Of a turn: at the most a few MB are read, and merged in some 10 ms.
-_GROUPS, _PIECES = 200, 500
+_SPANS, _PIECES = 2 * BLOCK_SPANS, 2000
 _FETCH, _SAMPLE = 5000, 2000
 _MOST_CONDITIONS, _MOST_ALTERNATIVES = 8, 16
 _TELLING = frozenset(Comparison) - {Comparison.ABSENT}
@@ -36,9 +36,10 @@ _TELLING = frozenset(Comparison) - {Comparison.ABSENT}
 class PostgresAttributeIndex:
     """An :class:`tidegauge.storage.attribute_interface.AttributeIndex`, and a ``CompactingStore``."""
 
-    def __init__(self, database: Database, *, grace: timedelta = _GRACE) -> None:
-        """Prepare; pieces of an hour that is over are left alone for ``grace``, in which more of them may come."""
+    def __init__(self, database: Database, *, grace: timedelta = _GRACE, block_spans: int = BLOCK_SPANS) -> None:
+        """Prepare; pieces of a day that is over are left alone for ``grace``, in which more of them may come."""
         self._database = database
+        self._block_spans = block_spans
         self._grace = grace
         self._sql = sqlfiles.queries("attributes")
 
@@ -55,13 +56,14 @@ class PostgresAttributeIndex:
     async def compact(self) -> int:
         """See ``CompactingStore``."""
         limits = {
-            "block_spans": BLOCK_SPANS, "most_pieces": _MOST_PIECES, "grace": self._grace, "groups": _GROUPS, "pieces": _PIECES
+            "block_spans": self._block_spans, "most_pieces": _MOST_PIECES, "small_spans": _SMALL_SPANS, "grace": self._grace,
+            "spans": _SPANS, "pieces": _PIECES,
         }  # fmt: skip
         async with self._database.writing() as connection:
             async with connection.cursor(row_factory=class_row(StoredPiece), binary=True) as cursor:
                 await cursor.execute(self._sql["take_pieces"], limits)
                 taken = await cursor.fetchall()
-            blocks, rest = compacted(taken)
+            blocks, rest = compacted(taken, self._block_spans)
             if blocks:
                 await connection.execute(self._sql["put_blocks"], _columns(blocks, Block))
             if rest:
@@ -74,11 +76,11 @@ class PostgresAttributeIndex:
             (state,) = await rows(connection, self._sql["backfill_window"], {})
             if state["complete_from"] is None:
                 return 0
-            blocks = await self._blocks_of(connection, state) if state["start_time"] is not None else []
-            if blocks:
-                await connection.execute(self._sql["put_blocks"], _columns(blocks, Block))
+            pieces = await self._pieces_of(connection, state) if state["start_time"] is not None else []
+            if pieces:
+                await connection.execute(self._sql["put_pieces"], _columns(pieces, StoredPiece))
             await connection.execute(self._sql["set_complete_from"], {"complete_from": state["start_time"]})
-        return sum(block.span_count for block in blocks) or 1
+        return sum(piece.span_count for piece in pieces) or 1
 
     async def sample(self) -> int:
         """See ``CompactingStore``."""
@@ -88,13 +90,13 @@ class PostgresAttributeIndex:
                 await connection.execute(self._sql["forget_attribute_keys"])
         return len(found)
 
-    async def _blocks_of(self, connection: AsyncConnection, window: Row) -> list[Block]:
+    async def _pieces_of(self, connection: AsyncConnection, window: Row) -> list[StoredPiece]:
         pieces: list[StoredPiece] = []
         async with connection.cursor(name="attribute_backfill") as cursor:
             await cursor.execute(self._sql["backfill_spans"], {"start": window["start_time"], "end": window["complete_from"]})
             while found := await cursor.fetchmany(_FETCH):
                 pieces += _pieces_of(found)
-        return compacted(pieces)[0]
+        return pieces
 
 
 def _pieces_of(found: Sequence[tuple[Any, ...]]) -> list[StoredPiece]:
@@ -109,16 +111,16 @@ def _pieces_of(found: Sequence[tuple[Any, ...]]) -> list[StoredPiece]:
     now = datetime.now(UTC)
     return [
         StoredPiece(
-            tenant_id, piece.application_id, _hour(piece.start_ns), timestamp(piece.start_ns), timestamp(piece.end_ns), now,
-            piece.span_count, piece.hashes, is_closed=True,
+            tenant_id, piece.application_id, _day(piece.start_ns), timestamp(piece.start_ns), timestamp(piece.end_ns), now,
+            piece.span_count, piece.hashes, is_closed=False,
         )
         for tenant_id, batch in by_tenant.items()
         for piece in attribute_pairs.pieces(batch, range(max(batch.resource) + 1))
     ]  # fmt: skip
 
 
-def _hour(unix_nano: int) -> datetime:
-    return timestamp(unix_nano).replace(minute=0, second=0, microsecond=0)
+def _day(unix_nano: int) -> datetime:
+    return timestamp(unix_nano).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def alternatives(conditions: Iterable[AttributeCondition]) -> list[list[int]]:
