@@ -14,6 +14,7 @@ from zoneinfo import available_timezones
 import platformdirs
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from tidegauge.model import promotion
 from tidegauge.units import Duration, Milliseconds, Size, Timeout, format_duration
 
 PREFIX = "TIDEGAUGE_"
@@ -140,30 +141,10 @@ class OtlpSettings(Section):
     max_body_bytes: Size = Field(ByteSize(64 << 20), ge=1024, description="of a request, also after decompression")
 
 
-class AttributeType(Enum):
-    """Of a promoted attribute's column."""
-
-    TEXT = "text"
-    BIGINT = "bigint"
-    DOUBLE = "double"
-    BOOLEAN = "boolean"
-
-
-class PromotedAttribute(BaseModel):
-    """An attribute of spans that gets a column: ``key``, which is text, or ``key:type``."""
-
-    model_config = ConfigDict(frozen=True)
-    key: str
-    type: AttributeType = AttributeType.TEXT
-
-    def __str__(self) -> str:
-        return self.key if self.type is AttributeType.TEXT and ":" not in self.key else f"{self.key}:{self.type.value}"
-
-
 class TracesSettings(Section):
     """Spans."""
 
-    promoted_attributes: tuple[PromotedAttribute, ...] = Field(
+    promoted_attributes: tuple[promotion.PromotedAttribute, ...] = Field(
         (), description="most-asked attributes of spans, which get a column: `key` or `key:type` (text, bigint, double, boolean), by commas"
     )
 
@@ -172,29 +153,17 @@ class TracesSettings(Section):
     def _parse(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        return tuple(_promoted(part.strip()) for part in value.split(",") if part.strip())
+        return tuple(promotion.parsed(part.strip()) for part in value.split(",") if part.strip())
 
     @field_validator("promoted_attributes")
     @classmethod
-    def _bounded(cls, value: tuple[PromotedAttribute, ...]) -> tuple[PromotedAttribute, ...]:
+    def _bounded(cls, value: tuple[promotion.PromotedAttribute, ...]) -> tuple[promotion.PromotedAttribute, ...]:
         if len(value) > _MOST_PROMOTED:
             raise ValueError(f"at most {_MOST_PROMOTED} attributes, for each costs every span")
         keys = [one.key for one in value]
         if twice := sorted({key for key in keys if keys.count(key) > 1}):
             raise ValueError(f"{twice[0]} stands there twice")
         return value
-
-
-def _promoted(said: str) -> PromotedAttribute:
-    key, colon, kind = said.rpartition(":")
-    try:
-        attribute_type = AttributeType(kind) if colon else AttributeType.TEXT
-    except ValueError:
-        raise ValueError(f"{kind!r} of {said!r} is not a type: expected key or key:type, of text, bigint, double, boolean") from None
-    key = key if colon else said
-    if not re.fullmatch(r"[^\s,\x00-\x1f\x7f\ud800-\udfff]{1,200}", key):
-        raise ValueError(f"{said!r} has no key of 1 to 200 characters without spaces")
-    return PromotedAttribute(key=key, type=attribute_type)
 
 
 class DatabaseSettings(Section):
