@@ -355,3 +355,16 @@ async def test_a_cursor_of_another_order_is_refused(client: Client, sent: Refere
     for other in ({"order": "slowest"}, {"view": "traces"}):
         problem = await client.refused(SEARCH, limit="1", cursor=page["next_cursor"], **other, **sent.time)
         assert problem["errors"][0]["parameter"] == "cursor"
+
+
+async def test_slow_traces_side_by_side_are_listed_once(client: Client, name: str, base_ns: int) -> None:
+    traces = [uuid.uuid4().hex for _ in range(400)]
+    spans = [
+        span(trace, number, base_ns + number, endTimeUnixNano=str(base_ns + HOUR_NS // number + at * 1000))
+        for at, trace in enumerate(traces)
+        for number in (1, 2)
+    ]
+    await client.send_spans(name, spans)
+    time = {"start": str(base_ns), "end": str(base_ns + HOUR_NS)}
+    found = await pages(client, "traces", 50, view="traces", order="slowest", service=name, **time)
+    assert [one["trace_id"] for one in found] == traces[::-1]

@@ -19,6 +19,7 @@ from tidegauge.storage.attribute_interface import AttributeIndex
 from tidegauge.storage.postgres import attribute_paths as paths
 from tidegauge.storage.postgres import search_pruning
 from tidegauge.storage.postgres.database import Database
+from tidegauge.storage.postgres.promoted import PromotedCondition, promoted_conditions, with_columns
 from tidegauge.storage.postgres.reading import Row, attribute_conditions, rows, timestamp
 from tidegauge.storage.postgres.search_windows import HOUR_US, MINUTE_US, Piece, Sweep, Window, apart, hours
 
@@ -88,6 +89,7 @@ class Wanted:
     services: Mapping[int, str]
     parameters: Mapping[str, object]
     attributes: Sequence[AttributeCondition]
+    promoted: Sequence[PromotedCondition]
     costly: bool
 
 
@@ -149,6 +151,7 @@ class SpanSearch:
         async with self._database.reading() as connection:
             found = await rows(connection, self._sql["search_applications"], parameters)
             services = {row["application_id"]: row["name"] for row in found}
+            promoted = await promoted_conditions(connection, _attributes(wanted))
             if (path := paths.object_path(paths.of(wanted.conditions, Where.RESOURCE))) is not None:
                 asked = {"tenant_id": tenant_id, "application_ids": list(services), "path": path}
                 matching = await self._matching(connection, "search_resources", asked)
@@ -160,7 +163,7 @@ class SpanSearch:
                 services = services if matching else {}
         start_us, end_us = -(-wanted.time.start_ns // 1000), -(-wanted.time.end_ns // 1000)
         costly = bool(wanted.attributes or wanted.conditions or wanted.text)
-        return Wanted(tenant_id, start_us, end_us, services, parameters, _attributes(wanted), costly)
+        return Wanted(tenant_id, start_us, end_us, services, parameters, _attributes(wanted), promoted, costly)
 
     async def _matching(self, connection: psycopg.AsyncConnection, name: str, parameters: Mapping[str, object]) -> list[Row]:
         with _patterns():
@@ -260,10 +263,20 @@ class SpanSearch:
         return Batch(found, last)
 
     async def of_traces(self, wanted: Wanted, trace_ids: Sequence[UUID], pieces: Sequence[Piece], floor_ns: int) -> list[Row]:
-        """Spans of these traces that match and are no faster, slowest first; ``pieces`` are where the traces lie."""
+        """Spans of these traces that match and are no faster; ``pieces`` are where the traces lie.
+
+        All of them; of a trace that has very many, so many.
+        """
         if not pieces:
             return []
-        return await self._read("slowest_spans", wanted, _window(pieces), _MOST_OF_TRACES, None, floor_ns, trace_ids)
+        # Traces lie side by side: each stretch is read once, however many of them share it.
+        together = apart(pieces)
+        found = await self._read("slowest_spans", wanted, _window(together), _MOST_OF_TRACES, None, floor_ns, trace_ids)
+        if len(found) < _MOST_OF_TRACES or len(trace_ids) == 1:
+            return found
+        middle = len(trace_ids) // 2
+        halves = trace_ids[:middle], trace_ids[middle:]
+        return [row for half in halves for row in await self.of_traces(wanted, half, together, floor_ns)]
 
     async def _promising(self, wanted: Wanted, after: SpanKey | None) -> list[Piece]:
         """Where there may be spans that match, what may hold the slowest first; what is unknown comes before all."""
@@ -289,8 +302,12 @@ class SpanSearch:
         floor_ns: int | None = None,
         trace_ids: Sequence[UUID] | None = None,
     ) -> list[Row]:
+        # What columns tell; of earlier spans they do not.
+        promoted = [one for one in wanted.promoted if one.holds_from(window.start_us)]
+        statement, values = with_columns(self._sql[name], promoted)
         parameters = {
             **wanted.parameters,
+            **values,
             **(_NOWHERE if after is None else after.parameters()),
             "application_ids": [one.application_id for one in window.pieces],
             "starts": [timestamp(one.start_us * 1000) for one in window.pieces],
@@ -303,7 +320,7 @@ class SpanSearch:
         }
         async with self._database.reading() as connection:
             with _patterns():
-                return await rows(connection, self._sql[name], parameters)
+                return await rows(connection, statement, parameters)
 
 
 @contextmanager

@@ -169,7 +169,7 @@ class TraceSearch:
     async def _listed_before(
         self, prepared: Wanted, new: dict[UUID, SpanKey], summaries: dict[UUID, Row], place: SpanKey | None
     ) -> list[UUID]:
-        """Which traces have a slower span that matches: they were listed by it."""
+        """Which traces have a span that matches before the place: they were listed by it."""
         if place is None or not new:
             return []
         pieces = [
@@ -180,8 +180,8 @@ class TraceSearch:
             if application_id in prepared.services
         ]
         pieces = [one for one in pieces if one.start_us < one.end_us]
-        slower = await self._spans.of_traces(prepared, list(new), pieces, min(key.duration_ns for key in new.values()))
-        return list({row["trace_id"] for row in slower if key_of(row).slowest > new[row["trace_id"]].slowest})
+        slower = await self._spans.of_traces(prepared, list(new), pieces, place.duration_ns)
+        return list({row["trace_id"] for row in slower if key_of(row).slowest >= place.slowest})
 
     async def _snapshot(self) -> str:
         async with self._database.reading() as connection:
