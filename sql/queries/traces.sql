@@ -32,6 +32,29 @@ WHERE tenant_id = %(tenant_id)s AND application_id = ANY (%(application_ids)s) A
 -- Scopes whose attributes match.
 SELECT scope_id FROM tidegauge.scopes WHERE tenant_id = %(tenant_id)s AND attributes @@ %(path)s::text::jsonpath;
 
+-- name: promoted_conditions
+-- What columns of promoted attributes tell of conditions, each of them on a key and a JSON array of values: one that equals a value, or is a number and
+-- no smaller, is so in the column as well. Not where a column cannot hold a value, nor where it holds not all numbers.
+SELECT
+    w.place::integer AS place, p.column_name, p.type, h.held,
+    (extract(epoch FROM nullif(p.filled_from, '-infinity')) * 1000000)::bigint AS filled_from_us
+FROM unnest(%(keys)s::text[], %(numeric)s::boolean[], %(values)s::text[]) WITH ORDINALITY AS w (key, is_numeric, values, place)
+JOIN tidegauge.promoted_attributes p ON p.key = w.key AND p.is_active AND p.filled_from < 'infinity' AND (p.type = 'double' OR NOT w.is_numeric)
+CROSS JOIN LATERAL (
+    SELECT array_agg(DISTINCT v.held) AS held, bool_and(v.held IS NOT NULL) AS all_fit
+    FROM (
+        SELECT CASE p.type
+            WHEN 'text' THEN tidegauge.promoted_text(e.value)
+            WHEN 'bigint' THEN tidegauge.promoted_bigint(e.value)::text
+            WHEN 'double' THEN tidegauge.promoted_double(e.value)::text
+            WHEN 'boolean' THEN tidegauge.promoted_boolean(e.value)::text
+        END AS held
+        FROM jsonb_array_elements(w.values::jsonb) AS e (value)
+    ) v
+) h
+WHERE h.all_fit
+ORDER BY w.place;
+
 -- name: find_spans
 -- Spans that match, newest first, in pieces of time of one application each: each is read by its own index and for no more than a page.
 -- start and end are the pieces' own, as constants: chunks outside are not even planned. before_* is the last row of the page before.
@@ -59,6 +82,7 @@ CROSS JOIN LATERAL (
         AND (%(max_duration_ns)s::bigint IS NULL OR t.duration_ns <= %(max_duration_ns)s)
         AND (%(resource_ids)s::integer[] IS NULL OR t.resource_id = ANY (%(resource_ids)s))
         AND (%(scope_ids)s::integer[] IS NULL OR t.scope_id = ANY (%(scope_ids)s))
+        -- promoted: conditions on columns
         AND (%(attributes)s::text[] IS NULL OR t.attributes @> ANY (%(attributes)s::text[]::jsonb[]))
         AND (%(present)s::text[] IS NULL OR t.attributes ?& %(present)s::text[])
         AND (%(span_path)s::text IS NULL OR t.attributes @@ %(span_path)s::text::jsonpath)
@@ -104,6 +128,7 @@ CROSS JOIN LATERAL (
         AND (%(max_duration_ns)s::bigint IS NULL OR t.duration_ns <= %(max_duration_ns)s)
         AND (%(resource_ids)s::integer[] IS NULL OR t.resource_id = ANY (%(resource_ids)s))
         AND (%(scope_ids)s::integer[] IS NULL OR t.scope_id = ANY (%(scope_ids)s))
+        -- promoted: conditions on columns
         AND (%(attributes)s::text[] IS NULL OR t.attributes @> ANY (%(attributes)s::text[]::jsonb[]))
         AND (%(present)s::text[] IS NULL OR t.attributes ?& %(present)s::text[])
         AND (%(span_path)s::text IS NULL OR t.attributes @@ %(span_path)s::text::jsonpath)

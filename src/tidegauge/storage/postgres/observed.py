@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, asynccontextmanager
-from typing import Any
+from typing import Any, Self
 
 from psycopg import AsyncConnection, AsyncCopy, AsyncCursor
 
@@ -13,6 +13,18 @@ from tidegauge.storage import sqlfiles
 
 # What begins every transaction takes no time worth knowing: it goes with the statement behind it.
 _SESSION = "session."
+
+
+class Variant(str):
+    """A statement made from a named one, which goes by its name."""
+
+    origin: str
+
+    def __new__(cls, text: str, origin: str) -> Self:
+        """``origin`` is the named one."""
+        made = super().__new__(cls, text)
+        made.origin = origin
+        return made
 
 
 class Named:
@@ -24,7 +36,8 @@ class Named:
 
     def __call__(self, statement: object) -> AbstractContextManager[object] | None:
         """The context; None for a statement without a name."""
-        name = self._names.get(statement) if isinstance(statement, str) else None
+        named = statement.origin if isinstance(statement, Variant) else statement
+        name = self._names.get(named) if isinstance(named, str) else None
         return None if name is None else self._guard(name)
 
 
