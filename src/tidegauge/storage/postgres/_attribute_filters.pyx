@@ -19,6 +19,8 @@ def merged(list pieces):
     try:
         _table_open(&table, 4096)
         for piece in pieces:
+            if piece is None:
+                raise TypeError("a piece without hashes")
             at = <const uint8_t *>PyBytes_AS_STRING(piece)
             end = at + PyBytes_GET_SIZE(piece) // 4 * 4
             while at < end:

@@ -110,6 +110,8 @@ cdef class _Piece:
 
     cdef int add(self, bytes attributes, bytes events) except -1:
         """Add a span's attributes, and those of its events."""
+        if attributes is None:
+            raise TypeError("a span without an object of attributes")
         cdef const uint8_t *at = <const uint8_t *>PyBytes_AS_STRING(attributes)
         cdef const uint8_t *end = at + PyBytes_GET_SIZE(attributes)
         self.count += 1
@@ -177,7 +179,9 @@ cdef class _Piece:
             at += 1
             crc = _crc(key.at, key.size, EVENT if of_event else 0)
             _add(&self.hashes, crc)
-            member.crc, member.head, member.key = crc, <size_t>(at - start), self.place_of(&key, crc, of_event)
+            # With where it stands: should its value be unreadable, the next one is compared with this head, not with a text before it.
+            member.text.at, member.head = start, <size_t>(at - start)
+            member.crc, member.key = crc, self.place_of(&key, crc, of_event)
         first = at[0]
         if first == 0x22:
             if not _string(&at, end, &value):
