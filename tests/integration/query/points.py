@@ -40,10 +40,14 @@ class Kind:
 
 @dataclass
 class Filled:
-    """What is in the database: all points of each series, dropped ones as well, by time. ``now_ns`` is the end of it."""
+    """What is in the database: all points of each series, dropped ones as well, by time. ``now_ns`` is the end of it.
+
+    ``by_workers``: whether the server's own jobs are to run again when it is cleaned.
+    """
 
     prefix: str
     now_ns: int
+    by_workers: bool = False
     points: dict[int, list[Point]] = field(default_factory=dict)
 
 
@@ -114,6 +118,7 @@ def fill(dsn: str, seed: int) -> Filled:
     now_ns = int(datetime.now(UTC).timestamp()) * 1_000_000_000
     filled = Filled(f"differential.{uuid.uuid4().hex[:8]}", now_ns)
     with psycopg.connect(dsn, autocommit=True, prepare_threshold=None) as connection:
+        filled.by_workers = _pause_jobs(connection)
         late: list[tuple[Kind, int, Point]] = []
         for kind in KINDS:
             for series_id in _series(connection, filled.prefix, kind):
@@ -131,11 +136,25 @@ def fill(dsn: str, seed: int) -> Filled:
     return filled
 
 
-def clean(dsn: str) -> None:
+def clean(dsn: str, filled: Filled) -> None:
     """Let other tests have the database as it was."""
     with psycopg.connect(dsn, autocommit=True, prepare_threshold=None) as connection:
         for table in _TABLES:
             connection.execute("UPDATE tidegauge.lifecycle SET dropped_through = '-infinity' WHERE relation = %s", (table,))
+        connection.execute("SELECT tidegauge.apply_lifecycle(%s)", (filled.by_workers,))
+
+
+def _pause_jobs(connection: psycopg.Connection[Any]) -> bool:
+    """Whether a server ran its jobs, which stop here: they know of no drop within the retention and would erase what rollups hold of it."""
+    row = connection.execute(
+        """
+        SELECT coalesce(bool_or(scheduled), false) FROM timescaledb_information.jobs
+        WHERE proc_name = 'policy_refresh_continuous_aggregate'
+        """
+    ).fetchone()
+    connection.execute("SELECT tidegauge.apply_lifecycle(false)")
+    assert row is not None
+    return bool(row[0])
 
 
 def refresh(connection: psycopg.Connection[Any], start_ns: int, end_ns: int) -> None:

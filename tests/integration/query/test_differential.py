@@ -87,7 +87,7 @@ async def asked(database: TestDatabase) -> AsyncIterator[Asked]:
         ) as connections:
             yield Asked(filled, PostgresMetricStore(connections), Remembered(connections))
     finally:
-        await asyncio.to_thread(points.clean, database.owner_dsn)
+        await asyncio.to_thread(points.clean, database.owner_dsn, filled)
 
 
 def random_question(chosen: random.Random, filled: Filled) -> tuple[Kind, RangeQuestion]:
