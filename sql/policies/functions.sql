@@ -170,6 +170,23 @@ LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
     kept record;
 BEGIN
+    -- A relation is new: it holds nothing of what had been dropped of its source, nor of what its source holds nothing of.
+    WITH RECURSIVE made (relation, made_from) AS (
+        SELECT l.relation, coalesce(l.made_from, CASE
+            -- Spans of a minute are paired with those of the hour before.
+            WHEN l.relation = 'service_edges_minutely' AND t.dropped_through > '-infinity' THEN t.dropped_through + INTERVAL '1 hour'
+            ELSE '-infinity'
+        END)
+        FROM tidegauge.lifecycle l
+        LEFT JOIN tidegauge.lifecycle t ON t.relation = 'traces'
+        WHERE l.source IS NULL
+        UNION ALL
+        SELECT l.relation, coalesce(l.made_from, greatest(m.made_from, s.dropped_through))
+        FROM tidegauge.lifecycle l
+        JOIN made m ON m.relation = l.source
+        JOIN tidegauge.lifecycle s ON s.relation = l.source
+    )
+    UPDATE tidegauge.lifecycle l SET made_from = m.made_from FROM made m WHERE m.relation = l.relation AND l.made_from IS NULL;
     FOR kept IN SELECT l.*, tidegauge.hypertable_of(l.relation) AS hypertable FROM tidegauge.lifecycle l ORDER BY l.relation LOOP
         IF kept.kind = 'rollup' AND kept.refresh_start_offset < kept.refresh_end_offset + 2 * kept.bucket_width THEN
             RAISE EXCEPTION 'tidegauge.% is kept for too short a time for tidegauge.% to be made from it', kept.source, kept.relation

@@ -14,3 +14,6 @@ DROP AGGREGATE tidegauge.sum_exponentials(bigint[]);
 DROP FUNCTION tidegauge.add_exponentials(bigint[], bigint[]);
 DROP FUNCTION tidegauge.exponential(integer, integer, bigint[]);
 DROP FUNCTION tidegauge.narrowed_exponential(bigint, bigint, bigint[]);
+ALTER TABLE tidegauge.lifecycle DROP COLUMN made_from;
+-- The version before would look for what is not there any more; later revisions' relations are gone by now.
+DELETE FROM tidegauge.lifecycle l WHERE to_regclass(format('tidegauge.%I', l.relation)) IS NULL;

@@ -4,6 +4,11 @@
 -- data any more. The new ones fill themselves by their policies from what their sources still have: packed durations from the rollups
 -- they stand on, histograms from the points. As in 0008 nothing that a client may send stops a refresh.
 
+-- What is made later than the data that it is made from may find a part of it dropped. Where what there was had been dropped when a relation
+-- was made, it begins there: NULL until tidegauge.apply_lifecycle() has looked.
+ALTER TABLE tidegauge.lifecycle ADD COLUMN made_from timestamptz;
+UPDATE tidegauge.lifecycle SET made_from = '-infinity';
+
 -- Buckets of exponential histograms are kept as one array: scale, index of the first bucket, counts from there on. Bucket i holds
 -- (base^i, base^(i+1)], base = 2^(2^-scale); at a scale lower by one, buckets merge by pairs: i >> 1. At most 320 buckets (SDKs keep 160):
 -- what has more is brought to a lower scale, at which any int32 indexes meet in two buckets in the end.

@@ -289,6 +289,7 @@ BEGIN
             (NULL, 'refresh_end_offset', 'A refresh ends so long before now; later buckets are computed when read.'),
             (NULL, 'refresh_every', 'Time between two refreshes.'),
             (NULL, 'dropped_through', 'End of the last chunk that was dropped.'),
+            (NULL, 'made_from', 'What it was made from had been dropped up to here when it was made: it holds nothing older.'),
             (NULL, 'applied_at', 'When the settings were last applied.'),
             (NULL, 'fingerprint', 'Digest of what it was made from.'),
             (NULL, 'made_at', 'When it was made.'),

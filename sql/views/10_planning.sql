@@ -39,7 +39,7 @@ DECLARE
     own bigint[];
 BEGIN
     FOR tier IN
-        SELECT l.relation, l.source, l.kind, l.dropped_through
+        SELECT l.relation, l.source, l.kind, greatest(l.dropped_through, l.made_from) AS dropped_through
         FROM tidegauge.lifecycle l
         -- The raw data of durations are spans.
         WHERE l.relation IN (
