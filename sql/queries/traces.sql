@@ -87,6 +87,7 @@ CROSS JOIN LATERAL (
         AND (%(present)s::text[] IS NULL OR t.attributes ?& %(present)s::text[])
         AND (%(span_path)s::text IS NULL OR t.attributes @@ %(span_path)s::text::jsonpath)
         AND (%(event_path)s::text IS NULL OR t.events @? %(event_path)s::text::jsonpath)
+        AND (%(link_path)s::text IS NULL OR t.links @? %(link_path)s::text::jsonpath)
         AND (
             %(text)s::text IS NULL
             OR strpos(lower(coalesce(t.full_name, t.name)), lower(%(text)s)) > 0
@@ -133,6 +134,7 @@ CROSS JOIN LATERAL (
         AND (%(present)s::text[] IS NULL OR t.attributes ?& %(present)s::text[])
         AND (%(span_path)s::text IS NULL OR t.attributes @@ %(span_path)s::text::jsonpath)
         AND (%(event_path)s::text IS NULL OR t.events @? %(event_path)s::text::jsonpath)
+        AND (%(link_path)s::text IS NULL OR t.links @? %(link_path)s::text::jsonpath)
         AND (
             %(text)s::text IS NULL
             OR strpos(lower(coalesce(t.full_name, t.name)), lower(%(text)s)) > 0

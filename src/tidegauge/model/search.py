@@ -1,4 +1,4 @@
-"""Conditions of a span search that stand beside its fields: on attributes of a span, its resource, scope or events."""
+"""Conditions of a span search that stand beside its fields: on attributes of a span, its resource, scope, events or links."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ class Where(Enum):
     RESOURCE = "resource"
     SCOPE = "scope"
     EVENT = "event"
+    LINK = "link"
 
 
 class Comparison(Enum):
@@ -38,7 +39,8 @@ class AttributeCondition:
     """A condition on one attribute.
 
     ``values`` are what an equal one may be (a number and its text, say), the number of a numeric comparison, or the pattern of a
-    regular expression, which matches the whole of a text. All but ``ABSENT`` need the attribute; conditions on events hold of one event.
+    regular expression, which matches the whole of a text. All but ``ABSENT`` need the attribute; conditions on events hold of one event,
+    those on links of one link.
     """
 
     where: Where

@@ -12,8 +12,8 @@ from tidegauge.query import matchers
 
 CONDITION_FORM = (
     "name=value, or with != =~ !~ < <= > >=; name alone for one that is present, !name for one that is not; before the name may stand "
-    "span: (the default), resource:, scope: or event:, as in resource:host.name=web-1. A value 200 or true finds the number or boolean "
-    'and the text; "200" in quotes finds the text alone. A name that holds = ! < > ~ or begins with one of these prefixes is quoted as well'
+    "span: (the default), resource:, scope:, event: or link:, as in resource:host.name=web-1. A value 200 or true finds the number or "
+    'boolean and the text; "200" in quotes finds the text alone. A name that holds = ! < > ~ or begins with one of these prefixes is quoted as well'
 )
 TEXT_MAX = 200
 _MAX_CONDITIONS = 16
@@ -21,7 +21,7 @@ _MAX_PATTERN = 256
 _MAX_REPETITIONS = 1000
 _QUOTED = r'"((?:[^"\\]|\\.)*)"'
 _CONDITION = re.compile(
-    rf"\s*(!)?(?:(span|resource|scope|event):)?(?:{_QUOTED}|([^=!<>~\"]+?))\s*(?:(=~|!~|!=|<=|>=|=|<|>)\s*(.*?)\s*)?", re.DOTALL
+    rf"\s*(!)?(?:(span|resource|scope|event|link):)?(?:{_QUOTED}|([^=!<>~\"]+?))\s*(?:(=~|!~|!=|<=|>=|=|<|>)\s*(.*?)\s*)?", re.DOTALL
 )
 # Escapes that PostgreSQL's regular expressions share with most others; neither references nor constraints.
 _ESCAPES = frozenset("dDsSwWntrfv")

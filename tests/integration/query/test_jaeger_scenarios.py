@@ -2,7 +2,8 @@
 
 The scenarios are theirs: services, operations, a trace by id, a large trace, spans that came twice, search by service, operation, tags in
 each of the places where they may stand and in several at once, durations, bounds of time, limits, and several of these together. The spans
-and questions are our own. Jaeger's tags of a process are attributes of the resource here, its logs are events.
+and questions are our own. Jaeger's tags of a process are attributes of the resource here, its logs are events; where it looks for a tag in
+every place, a condition here says which is meant. Its operations have a kind, ours are names.
 """
 
 from __future__ import annotations
@@ -34,16 +35,18 @@ def _sent(trace_id: str, number: int, start_ns: int, duration_ns: int = 1_000_00
     return span(trace_id, number, start_ns, endTimeUnixNano=str(start_ns + duration_ns), **parent, **fields)
 
 
-async def _send(client: Client, service: str, spans: list[dict[str, Any]], *process: dict[str, Any]) -> None:
+async def _send(
+    client: Client, service: str, spans: list[dict[str, Any]], *process: dict[str, Any], scope: dict[str, Any] | None = None
+) -> None:
     attributes = {"attributes": [text("service.name", service), *process]}
-    await client.send("traces", [{"resource": attributes, "scopeSpans": [{"spans": spans}]}])
+    await client.send("traces", [{"resource": attributes, "scopeSpans": [{"scope": scope or {}, "spans": spans}]}])
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def shop(client: Client, base_ns: int) -> Shop:
-    """Nine traces, a minute apart."""
+    """Traces a minute apart."""
     prefix = f"j{uuid.uuid4().hex[:8]}"
-    names = ["tag", "log", "process", "scattered", "types", "slow", "across", "late", "twice"]
+    names = ["tag", "log", "process", "scattered", "types", "slow", "across", "late", "twice", "scope", "link", "star", "starred"]
     ids = {one: uuid.uuid4().hex for one in names}
     at = {one: base_ns + number * MINUTE_NS for number, one in enumerate(names)}
     colour = text("colour", "green")
@@ -67,6 +70,17 @@ async def shop(client: Client, base_ns: int) -> Shop:
     double = _sent(ids["twice"], 1, at["twice"], name="twice")
     await _send(client, f"{prefix}-copies", [double])
     await _send(client, f"{prefix}-copies", [double, _sent(ids["twice"], 2, at["twice"] + 1000, name="once")])
+    places = f"{prefix}-places"
+    scope = {"name": "till", "version": "2", "attributes": [colour, number, flag]}
+    await _send(client, places, [_sent(ids["scope"], 1, at["scope"])], scope=scope)
+    links = [
+        {"traceId": ids["tag"], "spanId": f"{1:016x}", "attributes": [colour, number]},
+        {"traceId": ids["log"], "spanId": f"{1:016x}", "attributes": [flag]},
+    ]
+    await _send(client, places, [_sent(ids["link"], 1, at["link"], links=links)])
+    for one, value in (("star", "green*"), ("starred", "greenish")):
+        await _send(client, places, [_sent(ids[one], 1, at[one], attributes=[text("colour", value), text(prefix, "yes")])])
+    await _send(client, f"{prefix}-elsewhere", [_sent(ids["twice"], 3, at["twice"], attributes=[text(prefix, "yes")])])
     return Shop(prefix, base_ns, ids)
 
 
@@ -103,6 +117,12 @@ async def _found(client: Client, shop: Shop, **parameters: Any) -> list[str]:
         ({"operation": "buy", "attribute": "colour=green", "min_duration": "100ms", "max_duration": "1s"}, ["across"]),
         ({"operation": "pay", "attribute": "colour=green"}, []),
         ({"limit": 2}, ["across", "slow"]),
+        ({"service": "places", "attribute": ["scope:colour=green", "scope:size=42", "scope:fresh=true"]}, ["scope"]),
+        ({"service": "places", "attribute": ["link:colour=green", "link:size=42"]}, ["link"]),
+        ({"service": "places", "attribute": ["link:colour=green", "link:fresh=true"]}, []),
+        ({"service": "places", "attribute": r"colour=green*"}, ["star"]),
+        ({"service": "places", "attribute": r"colour=~green\*"}, ["star"]),
+        ({"service": "places", "attribute": "colour=~green.*"}, ["starred", "star"]),
     ],
 )
 async def test_search(client: Client, shop: Shop, parameters: dict[str, Any], found: list[str]) -> None:
@@ -117,7 +137,9 @@ async def test_bounds_of_time_are_the_first_moment_and_the_one_behind(client: Cl
 
 async def test_services_and_their_operations(client: Client, shop: Shop) -> None:
     services = (await client.get("/api/v1/services"))["services"]
-    assert [one for one in services if one.startswith(shop.prefix)] == [f"{shop.prefix}-{one}" for one in ("copies", "orders", "stock")]
+    assert [one for one in services if one.startswith(shop.prefix)] == [
+        f"{shop.prefix}-{one}" for one in ("copies", "elsewhere", "orders", "places", "stock")
+    ]
     operations = (await client.get("/api/v1/operations", service=f"{shop.prefix}-orders"))["operations"]
     assert [one["name"] for one in operations] == ["buy", "pay", "work"]
     assert {one["service"] for one in operations} == {f"{shop.prefix}-orders"}
@@ -135,6 +157,32 @@ async def test_spans_that_came_twice_stand_once(client: Client, shop: Shop) -> N
     trace = await client.get(f"{SEARCH}/{shop.ids['twice']}", f"{SEARCH}/{{trace_id}}")
     assert (trace["span_count"], len(trace["spans"]), len(trace["spans"][0]["children"])) == (2, 1, 1)
     assert await _found(client, shop, service="copies") == ["twice"]
+
+
+async def test_traces_of_several_services_are_found_without_naming_one(client: Client, shop: Shop) -> None:
+    time = {"start": str(shop.start_ns), "end": str(shop.start_ns + HOUR_NS)}
+    page = await client.get(SEARCH, view="traces", attribute=f"{shop.prefix}=yes", **time)
+    assert [one["trace_id"] for one in page["traces"]] == [shop.ids[one] for one in ("starred", "star", "twice")]
+
+
+async def test_a_trace_that_nobody_sent(client: Client) -> None:
+    await client.refused(f"{SEARCH}/{uuid.uuid4().hex}", 404)
+
+
+async def test_a_trace_over_days_is_found_and_read_whole(client: Client, shop: Shop) -> None:
+    trace_id, service, first = uuid.uuid4().hex, f"{shop.prefix}-days", shop.start_ns - 30 * HOUR_NS
+    await _send(client, service, [_sent(trace_id, number, first + number * 10 * HOUR_NS) for number in (1, 2, 3)])
+    found = await client.get(SEARCH, view="traces", service=service, start=str(first), end=str(shop.start_ns + HOUR_NS))
+    assert [(one["trace_id"], one["span_count"]) for one in found["traces"]] == [(trace_id, 3)]
+    assert (await client.get(f"{SEARCH}/{trace_id}", f"{SEARCH}/{{trace_id}}"))["span_count"] == 3
+
+
+async def test_spans_that_share_an_id_but_not_their_time_are_all_there(client: Client, shop: Shop) -> None:
+    trace_id, service = uuid.uuid4().hex, f"{shop.prefix}-shared"
+    await _send(client, service, [_sent(trace_id, 7, shop.start_ns + number * MINUTE_NS) for number in range(3)])
+    found = await client.get(SEARCH, service=service, start=str(shop.start_ns), end=str(shop.start_ns + HOUR_NS))
+    assert len(found["spans"]) == 3
+    assert (await client.get(f"{SEARCH}/{trace_id}", f"{SEARCH}/{{trace_id}}"))["span_count"] == 3
 
 
 async def test_a_large_trace(client: Client, shop: Shop) -> None:

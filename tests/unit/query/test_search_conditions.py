@@ -39,6 +39,7 @@ def test_a_spans_own_attributes_that_are_equal_or_present(written: str, expected
         ("!code", Where.SPAN, "code", Comparison.ABSENT, ()),
         ("resource:host.name=web-1", Where.RESOURCE, "host.name", Comparison.EQUAL, ("web-1",)),
         ("event:exception.type", Where.EVENT, "exception.type", Comparison.PRESENT, ()),
+        ("link:kind=retry", Where.LINK, "kind", Comparison.EQUAL, ("retry",)),
         ('!scope:"a b"', Where.SCOPE, "a b", Comparison.ABSENT, ()),
     ],
 )

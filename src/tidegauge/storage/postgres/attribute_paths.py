@@ -19,8 +19,8 @@ def object_path(conditions: Sequence[AttributeCondition]) -> str | None:
     return " && ".join([_predicate("$", one) for one in conditions]) or None
 
 
-def event_path(conditions: Sequence[AttributeCondition]) -> str | None:
-    """For ``@?`` on a span's events: all hold of one event; None for no condition."""
+def member_path(conditions: Sequence[AttributeCondition]) -> str | None:
+    """For ``@?`` on a span's events or links: all hold of one of them; None for no condition."""
     predicates = " && ".join([_predicate('@."attributes"', one) for one in conditions])
     return f"$[*] ? ({predicates})" if predicates else None
 

@@ -100,6 +100,7 @@ class Database:
             "search_path": "public",
         }
         self._connect_timeout = connect_timeout
+        self._statement_timeout = statement_timeout
         self._patience = statement_timeout.total_seconds() + _GRACE_SECONDS
         self._pool = AsyncConnectionPool(
             make_conninfo(dsn, **{name: value for name, value in self._connection_defaults().items() if name not in conninfo_to_dict(dsn)}),
@@ -140,8 +141,8 @@ class Database:
         await self._pool.close(timeout=5)
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A read-only transaction.
+    async def reading(self, limit: timedelta | None = None) -> AsyncIterator[AsyncConnection]:
+        """A read-only transaction; its statements are ended after ``limit``, where that is less than any statement's.
 
         Raises:
             CircuitOpen: the database was away so often that it is not asked.
@@ -153,7 +154,7 @@ class Database:
                 with self._patient(connection):
                     async with self._ended(connection):
                         # Not set_read_only(): on a pooled connection of the embedded database the session's state is not ours.
-                        await self._begin(connection, "BEGIN READ ONLY")
+                        await self._begin(connection, "BEGIN READ ONLY", limit=limit)
                         yield connection
 
     async def read(
@@ -210,11 +211,20 @@ class Database:
             yield connection, await self._begin(connection, "BEGIN", statement, parameters)
 
     async def _begin(
-        self, connection: AsyncConnection, begin: str, statement: str | None = None, parameters: Mapping[str, Any] | None = None
+        self,
+        connection: AsyncConnection,
+        begin: str,
+        statement: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        limit: timedelta | None = None,
     ) -> list[Any]:
+        limits = self._limits
+        if limit is not None and limit < self._statement_timeout:
+            limits = limits | {"statement_timeout": _milliseconds(limit)}
         async with connection.pipeline():
             await connection.execute(begin)
-            cursor = await connection.execute(self._sql["begin_limits"], self._limits)
+            cursor = await connection.execute(self._sql["begin_limits"], limits)
             if statement is not None:
                 cursor = await connection.execute(statement, parameters)
         return await cursor.fetchall()

@@ -28,7 +28,8 @@ _FIRST_US, _FIRST_COSTLY_US = 15 * MINUTE_US, MINUTE_US
 _WINDOWS_BEFORE_PRUNING = 1
 # All that attributes leave is read for the slowest; rollups tell what need not be.
 _WORTH_ALL = 0.05
-_ATTEMPTS = 3
+ATTEMPTS = 3
+_LEAST_SECONDS = 1.0
 _HEAVY_HOUR = 50_000
 _MOST_PIECES = 1024
 _MOST_OF_TRACES = 100_000
@@ -104,6 +105,10 @@ class Deadline:
         """Whether it is."""
         return time.monotonic() - self.began > self.seconds
 
+    def limit(self) -> timedelta:
+        """How long a statement may take: the time that is left, or as long as one needs that gets anywhere."""
+        return timedelta(seconds=max(self.seconds - (time.monotonic() - self.began), _LEAST_SECONDS))
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -142,7 +147,8 @@ class SpanSearch:
             "min_duration_ns": wanted.min_duration_ns,
             "max_duration_ns": wanted.max_duration_ns,
             "span_path": paths.object_path(paths.of(wanted.conditions, Where.SPAN)),
-            "event_path": paths.event_path(paths.of(wanted.conditions, Where.EVENT)),
+            "event_path": paths.member_path(paths.of(wanted.conditions, Where.EVENT)),
+            "link_path": paths.member_path(paths.of(wanted.conditions, Where.LINK)),
             "text": wanted.text,
             "text_path": None if wanted.text is None else paths.text_path(wanted.text),
             "resource_ids": None,
@@ -182,18 +188,20 @@ class SpanSearch:
         pruned = False
         while wanted.services:
             if passed == _WINDOWS_BEFORE_PRUNING and not pruned and sweep.at_us - sweep.start_us > HOUR_US:
-                sweep.narrow(await self.pieces(wanted, sweep.at_us))
+                sweep.narrow(await self.pieces(wanted, sweep.at_us, deadline=deadline))
                 pruned = True
             if (window := sweep.window()) is None:
                 break
             began = time.monotonic()
             try:
-                found = await self._read("find_spans", wanted, window, limit, after)
+                # Nobody is helped by no answer: the last attempt may take as long as any statement.
+                patience = None if attempts == ATTEMPTS else deadline.limit()
+                found = await self._read("find_spans", wanted, window, limit, after, patience=patience)
             except StatementTimeout:
                 attempts += 1
-                if passed:
+                if passed and (at_least_us is None or sweep.at_us < at_least_us):
                     return
-                if attempts > _ATTEMPTS or not sweep.shrink():
+                if attempts > ATTEMPTS or not sweep.shrink():
                     raise
                 continue
             whole = len(found) < limit
@@ -205,15 +213,22 @@ class SpanSearch:
                 return
         yield Batch((), SpanKey(wanted.start_us))
 
-    async def pieces(self, wanted: Wanted, end_us: int, at_most: float = 1.0) -> list[Piece]:
-        """Where in the range before ``end_us`` there may be spans that match: by their attributes, if in that part of the time at most."""
-        indexed = await self._indexed(wanted, end_us)
-        if indexed is not None:
-            seconds = sum(one.end_us - one.start_us for one in indexed)
-            if seconds <= at_most * len(wanted.services) * (end_us - wanted.start_us):
-                return indexed
-        async with self._database.reading() as connection:
-            return await search_pruning.candidates(connection, wanted.parameters, list(wanted.services), wanted.start_us, end_us)
+    async def pieces(self, wanted: Wanted, end_us: int, at_most: float = 1.0, deadline: Deadline | None = None) -> list[Piece]:
+        """Where in the range before ``end_us`` there may be spans that match: by their attributes, if in that part of the time at most.
+
+        Anywhere, where it takes too long to tell.
+        """
+        limit = self.deadline().limit() if deadline is None else deadline.limit()
+        try:
+            indexed = await self._indexed(wanted, end_us)
+            if indexed is not None:
+                seconds = sum(one.end_us - one.start_us for one in indexed)
+                if seconds <= at_most * len(wanted.services) * (end_us - wanted.start_us):
+                    return indexed
+            async with self._database.reading(limit) as connection:
+                return await search_pruning.candidates(connection, wanted.parameters, list(wanted.services), wanted.start_us, end_us)
+        except StatementTimeout:
+            return [Piece(one, wanted.start_us, end_us) for one in wanted.services]
 
     async def _indexed(self, wanted: Wanted, end_us: int) -> list[Piece] | None:
         if self._index is None or not wanted.attributes:
@@ -301,6 +316,7 @@ class SpanSearch:
         after: SpanKey | None,
         floor_ns: int | None = None,
         trace_ids: Sequence[UUID] | None = None,
+        patience: timedelta | None = None,
     ) -> list[Row]:
         # What columns tell; of earlier spans they do not.
         promoted = [one for one in wanted.promoted if one.holds_from(window.start_us)]
@@ -318,7 +334,7 @@ class SpanSearch:
             "floor_ns": floor_ns,
             "trace_ids": None if trace_ids is None else list(trace_ids),
         }
-        async with self._database.reading() as connection:
+        async with self._database.reading(patience) as connection:
             with _patterns():
                 return await rows(connection, statement, parameters)
 

@@ -19,11 +19,10 @@ from tidegauge.model.query import Cursor, SpanFilter, TraceFilter
 from tidegauge.model.records import TraceSummary
 from tidegauge.storage import sqlfiles
 from tidegauge.storage.interface import Page
-from tidegauge.storage.postgres import search_pruning
 from tidegauge.storage.postgres.database import Database
 from tidegauge.storage.postgres.reading import Row, rows, span_hex, timestamp, trace_hex
 from tidegauge.storage.postgres.search_windows import HOUR_US, MINUTE_US, Piece, Sweep
-from tidegauge.storage.postgres.span_search import Deadline, SpanKey, SpanSearch, Wanted, key_of
+from tidegauge.storage.postgres.span_search import ATTEMPTS, Deadline, SpanKey, SpanSearch, Wanted, key_of
 
 # Of a trace that began before the range or goes on behind it, this much is looked at.
 _AROUND_US = HOUR_US
@@ -254,7 +253,7 @@ class TraceSearch:
         """By the index of traces: newest first, with growing windows, which leave out hours that have no spans."""
         end_us = prepared.end_us if place is None else min(prepared.end_us, place.scan_from_us)
         sweep = Sweep(prepared.start_us, end_us, [0], 15 * MINUTE_US)
-        passed = 0
+        passed = attempts = 0
         while prepared.services and (window := sweep.window()) is not None:
             parameters = {
                 "tenant_id": prepared.tenant_id,
@@ -265,10 +264,13 @@ class TraceSearch:
             }
             began = time.monotonic()
             try:
-                async with self._database.reading() as connection:
+                async with self._database.reading(None if attempts == ATTEMPTS else deadline.limit()) as connection:
                     found = await rows(connection, self._sql["indexed_traces"], parameters)
             except StatementTimeout:
-                if passed or not sweep.shrink():
+                attempts += 1
+                if passed and (place is None or sweep.at_us < place.key_us):
+                    return
+                if attempts > ATTEMPTS or not sweep.shrink():
                     raise
                 continue
             whole = len(found) < limit
@@ -283,12 +285,11 @@ class TraceSearch:
             if deadline.over() and (place is None or reached_us < place.key_us):
                 return
             if passed == 2 and sweep.at_us - sweep.start_us > HOUR_US:
-                await self._narrow(sweep, prepared)
+                await self._narrow(sweep, prepared, deadline)
         yield _Sighting((), prepared.start_us)
 
-    async def _narrow(self, sweep: Sweep, prepared: Wanted) -> None:
-        async with self._database.reading() as connection:
-            left = await search_pruning.candidates(connection, prepared.parameters, list(prepared.services), sweep.start_us, sweep.at_us)
+    async def _narrow(self, sweep: Sweep, prepared: Wanted, deadline: Deadline) -> None:
+        left = await self._spans.pieces(prepared, sweep.at_us, deadline=deadline)
         stretches = {(one.start_us, one.end_us) for one in left}
         sweep.narrow([Piece(0, *one) for one in stretches])
 
