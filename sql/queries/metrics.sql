@@ -209,6 +209,180 @@ ORDER BY a.group_number;
 , answered AS (SELECT p.group_number, p.step, last(p.last, p.at) AS value FROM p GROUP BY 1, 2)
 -- include: answer
 
+-- What follows is for gauges that are groups of their own, in steps that are a tier's buckets: nothing is put together, and a series' buckets
+-- are read in the order of its index, from it alone where nothing was written of late. Should a gauge's points have had several start times
+-- within a bucket, its steps stand more than once.
+
+-- name: gauge_hourly_avg
+SELECT w.group_number, b.steps, b.values
+FROM unnest(%(series)s::bigint[], %(groups)s::integer[]) AS w (series_id, group_number)
+CROSS JOIN LATERAL (
+    SELECT array_agg(d.bucket) AS steps, array_agg(d.value) AS values
+    FROM (
+        SELECT d.bucket, d.sum / d.count::double precision AS value
+        FROM tidegauge.metrics_hourly_stored d
+        WHERE d.series_id = w.series_id AND d.bucket >= %(hourly1_from)s::timestamptz AND d.bucket < %(hourly1_to)s::timestamptz
+            AND (%(hourly1_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(hourly1_parts)s::timestamptz[]) %% 2 = 1)
+        ORDER BY d.bucket
+        LIMIT %(limit)s
+    ) d
+) b
+WHERE b.steps IS NOT NULL
+ORDER BY w.group_number;
+
+-- name: gauge_hourly_sum
+SELECT w.group_number, b.steps, b.values
+FROM unnest(%(series)s::bigint[], %(groups)s::integer[]) AS w (series_id, group_number)
+CROSS JOIN LATERAL (
+    SELECT array_agg(d.bucket) AS steps, array_agg(d.value) AS values
+    FROM (
+        SELECT d.bucket, d.sum AS value
+        FROM tidegauge.metrics_hourly_stored d
+        WHERE d.series_id = w.series_id AND d.bucket >= %(hourly1_from)s::timestamptz AND d.bucket < %(hourly1_to)s::timestamptz
+            AND (%(hourly1_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(hourly1_parts)s::timestamptz[]) %% 2 = 1)
+        ORDER BY d.bucket
+        LIMIT %(limit)s
+    ) d
+) b
+WHERE b.steps IS NOT NULL
+ORDER BY w.group_number;
+
+-- name: gauge_hourly_min
+SELECT w.group_number, b.steps, b.values
+FROM unnest(%(series)s::bigint[], %(groups)s::integer[]) AS w (series_id, group_number)
+CROSS JOIN LATERAL (
+    SELECT array_agg(d.bucket) AS steps, array_agg(d.value) AS values
+    FROM (
+        SELECT d.bucket, d.min AS value
+        FROM tidegauge.metrics_hourly_stored d
+        WHERE d.series_id = w.series_id AND d.bucket >= %(hourly1_from)s::timestamptz AND d.bucket < %(hourly1_to)s::timestamptz
+            AND (%(hourly1_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(hourly1_parts)s::timestamptz[]) %% 2 = 1)
+        ORDER BY d.bucket
+        LIMIT %(limit)s
+    ) d
+) b
+WHERE b.steps IS NOT NULL
+ORDER BY w.group_number;
+
+-- name: gauge_hourly_max
+SELECT w.group_number, b.steps, b.values
+FROM unnest(%(series)s::bigint[], %(groups)s::integer[]) AS w (series_id, group_number)
+CROSS JOIN LATERAL (
+    SELECT array_agg(d.bucket) AS steps, array_agg(d.value) AS values
+    FROM (
+        SELECT d.bucket, d.max AS value
+        FROM tidegauge.metrics_hourly_stored d
+        WHERE d.series_id = w.series_id AND d.bucket >= %(hourly1_from)s::timestamptz AND d.bucket < %(hourly1_to)s::timestamptz
+            AND (%(hourly1_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(hourly1_parts)s::timestamptz[]) %% 2 = 1)
+        ORDER BY d.bucket
+        LIMIT %(limit)s
+    ) d
+) b
+WHERE b.steps IS NOT NULL
+ORDER BY w.group_number;
+
+-- name: gauge_hourly_count
+SELECT w.group_number, b.steps, b.values
+FROM unnest(%(series)s::bigint[], %(groups)s::integer[]) AS w (series_id, group_number)
+CROSS JOIN LATERAL (
+    SELECT array_agg(d.bucket) AS steps, array_agg(d.value) AS values
+    FROM (
+        SELECT d.bucket, d.count::double precision AS value
+        FROM tidegauge.metrics_hourly_stored d
+        WHERE d.series_id = w.series_id AND d.bucket >= %(hourly1_from)s::timestamptz AND d.bucket < %(hourly1_to)s::timestamptz
+            AND (%(hourly1_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(hourly1_parts)s::timestamptz[]) %% 2 = 1)
+        ORDER BY d.bucket
+        LIMIT %(limit)s
+    ) d
+) b
+WHERE b.steps IS NOT NULL
+ORDER BY w.group_number;
+
+-- name: gauge_daily_avg
+SELECT w.group_number, b.steps, b.values
+FROM unnest(%(series)s::bigint[], %(groups)s::integer[]) AS w (series_id, group_number)
+CROSS JOIN LATERAL (
+    SELECT array_agg(d.bucket) AS steps, array_agg(d.value) AS values
+    FROM (
+        SELECT d.bucket, d.sum / d.count::double precision AS value
+        FROM tidegauge.metrics_daily_stored d
+        WHERE d.series_id = w.series_id AND d.bucket >= %(daily1_from)s::timestamptz AND d.bucket < %(daily1_to)s::timestamptz
+            AND (%(daily1_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(daily1_parts)s::timestamptz[]) %% 2 = 1)
+        ORDER BY d.bucket
+        LIMIT %(limit)s
+    ) d
+) b
+WHERE b.steps IS NOT NULL
+ORDER BY w.group_number;
+
+-- name: gauge_daily_sum
+SELECT w.group_number, b.steps, b.values
+FROM unnest(%(series)s::bigint[], %(groups)s::integer[]) AS w (series_id, group_number)
+CROSS JOIN LATERAL (
+    SELECT array_agg(d.bucket) AS steps, array_agg(d.value) AS values
+    FROM (
+        SELECT d.bucket, d.sum AS value
+        FROM tidegauge.metrics_daily_stored d
+        WHERE d.series_id = w.series_id AND d.bucket >= %(daily1_from)s::timestamptz AND d.bucket < %(daily1_to)s::timestamptz
+            AND (%(daily1_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(daily1_parts)s::timestamptz[]) %% 2 = 1)
+        ORDER BY d.bucket
+        LIMIT %(limit)s
+    ) d
+) b
+WHERE b.steps IS NOT NULL
+ORDER BY w.group_number;
+
+-- name: gauge_daily_min
+SELECT w.group_number, b.steps, b.values
+FROM unnest(%(series)s::bigint[], %(groups)s::integer[]) AS w (series_id, group_number)
+CROSS JOIN LATERAL (
+    SELECT array_agg(d.bucket) AS steps, array_agg(d.value) AS values
+    FROM (
+        SELECT d.bucket, d.min AS value
+        FROM tidegauge.metrics_daily_stored d
+        WHERE d.series_id = w.series_id AND d.bucket >= %(daily1_from)s::timestamptz AND d.bucket < %(daily1_to)s::timestamptz
+            AND (%(daily1_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(daily1_parts)s::timestamptz[]) %% 2 = 1)
+        ORDER BY d.bucket
+        LIMIT %(limit)s
+    ) d
+) b
+WHERE b.steps IS NOT NULL
+ORDER BY w.group_number;
+
+-- name: gauge_daily_max
+SELECT w.group_number, b.steps, b.values
+FROM unnest(%(series)s::bigint[], %(groups)s::integer[]) AS w (series_id, group_number)
+CROSS JOIN LATERAL (
+    SELECT array_agg(d.bucket) AS steps, array_agg(d.value) AS values
+    FROM (
+        SELECT d.bucket, d.max AS value
+        FROM tidegauge.metrics_daily_stored d
+        WHERE d.series_id = w.series_id AND d.bucket >= %(daily1_from)s::timestamptz AND d.bucket < %(daily1_to)s::timestamptz
+            AND (%(daily1_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(daily1_parts)s::timestamptz[]) %% 2 = 1)
+        ORDER BY d.bucket
+        LIMIT %(limit)s
+    ) d
+) b
+WHERE b.steps IS NOT NULL
+ORDER BY w.group_number;
+
+-- name: gauge_daily_count
+SELECT w.group_number, b.steps, b.values
+FROM unnest(%(series)s::bigint[], %(groups)s::integer[]) AS w (series_id, group_number)
+CROSS JOIN LATERAL (
+    SELECT array_agg(d.bucket) AS steps, array_agg(d.value) AS values
+    FROM (
+        SELECT d.bucket, d.count::double precision AS value
+        FROM tidegauge.metrics_daily_stored d
+        WHERE d.series_id = w.series_id AND d.bucket >= %(daily1_from)s::timestamptz AND d.bucket < %(daily1_to)s::timestamptz
+            AND (%(daily1_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(daily1_parts)s::timestamptz[]) %% 2 = 1)
+        ORDER BY d.bucket
+        LIMIT %(limit)s
+    ) d
+) b
+WHERE b.steps IS NOT NULL
+ORDER BY w.group_number;
+
 -- name: number_increase
 -- What sums rose by, by group and step. A cumulative series counts from 0 at each start_timestamp; the first point of an epoch that
 -- began before the scan tells nothing. Without start times a value below the one before is a reset: a bucket does not tell of all of them

@@ -17,3 +17,12 @@ EXCEPTION WHEN invalid_parameter_value THEN
     ALTER TABLE tidegauge.traces SET (timescaledb.segmentby = 'application_id, kind', timescaledb.orderby = 'start_time');
 END
 $$;
+
+-- Rollups of numbers are read from their index alone: a series' buckets lie together in it, and one to a page in the table, which is written
+-- bucket by bucket. 16 series by the hour for 30 days are 400 pages instead of 4,000.
+CREATE INDEX metrics_hourly_series_values
+    ON tidegauge.metrics_hourly (series_id, bucket DESC) INCLUDE (start_timestamp, count, sum, min, max, first, last);
+DROP INDEX _timescaledb_internal.metrics_hourly_series_bucket;
+CREATE INDEX metrics_daily_series_values
+    ON tidegauge.metrics_daily (series_id, bucket DESC) INCLUDE (start_timestamp, count, sum, min, max, first, last);
+DROP INDEX _timescaledb_internal.metrics_daily_series_bucket;

@@ -131,7 +131,7 @@ async def get_metric_range(context: InContext, name: MetricName, query: Annotate
         "end": formats.time(edges[-1]),
         "step_seconds": metric_schemas.step_seconds(answer.steps),
         "timezone": question.zone.key,
-        "series": [metric_schemas.line(one) for one in answer.lines],
+        "series": metric_schemas.lines(answer.lines),
         "meta": meta.document(answer.meta),
     }
     return answers.json(document)

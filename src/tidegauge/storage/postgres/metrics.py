@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import LiteralString
 
 import orjson
@@ -14,6 +15,7 @@ from tidegauge.model.query import Aggregation, MatchOperator, SeriesSelector, Ti
 from tidegauge.model.records import Epoch, Metric, Series
 from tidegauge.model.tiers import Level, Reading, StepColumn
 from tidegauge.storage import sqlfiles
+from tidegauge.storage.postgres.buckets import as_they_are, is_rising, merged
 from tidegauge.storage.postgres.database import Database
 from tidegauge.storage.postgres.planned import of_columns, step_parameters, tier_parameters, too_many_values
 from tidegauge.storage.postgres.reading import Row, by_name, timestamp
@@ -69,12 +71,36 @@ class PostgresMetricStore:
         self, tenant_id: int, series: Sequence[Series], groups: Sequence[int], reading: Reading, aggregation: Aggregation, limit: int
     ) -> Sequence[StepColumn]:
         """See ``MetricStore``."""
-        statement = self._sql[_steps_query(series[0].type, aggregation)]
-        parameters = _steps_parameters(series, groups, reading) | {"limit": limit + 1}
-        found = [_column(*row) for row in await self._database.read(statement, parameters, of_columns)]
+        found = await self._buckets(series, groups, reading, aggregation, limit)
+        if found is None:
+            found = await self._grouped(series, groups, reading, aggregation, limit)
         if sum(len(column.times) for column in found) > limit:
             raise too_many_values(limit)
         return found
+
+    async def _grouped(
+        self, series: Sequence[Series], groups: Sequence[int], reading: Reading, aggregation: Aggregation, limit: int
+    ) -> list[StepColumn]:
+        statement = self._sql[_steps_query(series[0].type, aggregation)]
+        parameters = _steps_parameters(series, groups, reading) | {"limit": limit + 1}
+        return [_column(*row) for row in await self._database.read(statement, parameters, of_columns)]
+
+    async def _buckets(
+        self, series: Sequence[Series], groups: Sequence[int], reading: Reading, aggregation: Aggregation, limit: int
+    ) -> list[StepColumn] | None:
+        """Values that stand in buckets as they are; None where they have to be put together."""
+        level = as_they_are(series, groups, reading, aggregation, limit)
+        if level is None:
+            return None
+        parameters = {"series": [one.series_id for one in series], "groups": list(groups), "limit": limit + 1}
+        parameters |= tier_parameters(reading, {level: 1})
+        read = await self._database.read(self._sql[f"gauge_{level.value}_{aggregation.value}"], parameters, of_columns)
+        found = [_column(*row) for row in read]
+        rest = [one for one in reading.segments if one.level is not level]
+        if rest:
+            found = merged(found, await self._grouped(series, groups, replace(reading, segments=tuple(rest)), aggregation, limit))
+        # Most have the very same steps.
+        return found if all(map(is_rising, {id(one.times): one.times for one in found}.values())) else None
 
     async def epochs(self, tenant_id: int, series: Sequence[Series], time: TimeRange, tier: Tier, limit: int) -> Sequence[Epoch]:
         """See ``MetricStore``."""

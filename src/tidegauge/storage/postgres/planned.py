@@ -95,10 +95,15 @@ class Microseconds(Loader):
     """timestamptz[] without NULLs as nanoseconds since the Unix epoch, which are whole microseconds."""
 
     format = Format.BINARY
+    # The row before nearly always has the same ones.
+    _before: tuple[bytes, tuple[int, ...]] = b"", ()
 
     def load(self, data: Buffer) -> tuple[int, ...]:
-        """The elements."""
-        return tuple([(value + _EPOCH_US) * 1000 for value in _elements(data, "q")])
+        """The elements; the same tuple as before where they are the same."""
+        text = bytes(data)
+        if text != self._before[0]:
+            self._before = text, tuple([(value + _EPOCH_US) * 1000 for value in _elements(text, "q")])
+        return self._before[1]
 
 
 class Floats(Loader):
