@@ -13,7 +13,8 @@ from tidegauge.query import matchers
 CONDITION_FORM = (
     "name=value, or with != =~ !~ < <= > >=; name alone for one that is present, !name for one that is not; before the name may stand "
     "span: (the default), resource:, scope:, event: or link:, as in resource:host.name=web-1. A value 200 or true finds the number or "
-    'boolean and the text; "200" in quotes finds the text alone. A name that holds = ! < > ~ or begins with one of these prefixes is quoted as well'
+    'boolean and the text; "200" in quotes finds the text alone. A name that holds = ! < > ~ or begins with one of these prefixes is '
+    "quoted as well"
 )
 TEXT_MAX = 200
 _MAX_CONDITIONS = 16
