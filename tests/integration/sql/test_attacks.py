@@ -272,6 +272,19 @@ async def test_what_its_plan_does_not_show_is_ended_in_time(sql: Sql, bomb: str)
     assert await eventually_answers(sql)
 
 
+async def test_what_nothing_ends_keeps_its_turn(sql: Sql) -> None:
+    """PostgreSQL does not look for a cancellation within an expression: there are as many of these as turns, and no more."""
+    if sql.database.kind == "embedded":
+        pytest.skip("the embedded database is opened again")
+    product = " + ".join(["(n * n) % 7"] * 40)
+    endless = f"WITH long AS MATERIALIZED (SELECT repeat('7', 60000)::numeric AS n) SELECT {product} FROM long"
+    for _ in range(2):
+        answers = await asyncio.gather(*[sql.post(endless) for _ in range(2)])
+        assert {answer.status_code for answer in answers} <= {422, 503}
+        assert under_way(sql) <= 2
+    assert await eventually_answers(sql)
+
+
 async def test_a_huge_row_is_not_taken_in(sql: Sql) -> None:
     # Once before: what is loaded for it stays.
     problem = await sql.refused("SELECT repeat('x', 10000000)", 422)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -49,11 +50,13 @@ class PostgresSqlStore:
         self._threads = ThreadPoolExecutor(settings.concurrency, "sql")
         self._turns = asyncio.Semaphore(settings.concurrency)
         self._place: _Place | None = None
+        self._closing = threading.Event()
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._closing.set()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def run(self, statement: Statement, bounds: Bounds, sink: RowSink) -> None:
@@ -70,15 +73,13 @@ class PostgresSqlStore:
             raise Busy(
                 f"{self._settings.concurrency} other statements are being run", hint="TIDEGAUGE_SQL_CONCURRENCY says how many at a time"
             ) from error
-        try:
-            await self._in_thread(place, statement, bounds, sink)
-        finally:
-            self._turns.release()
+        await self._in_thread(place, statement, bounds, sink)
 
     async def _in_thread(self, place: _Place, statement: Statement, bounds: Bounds, sink: RowSink) -> None:
         limits = {"milliseconds": str(int(bounds.seconds * 1000)), "work_mem": f"{self._settings.work_mem // 1024}kB"}
         run = Run(statement, bounds, limits if place.role_is_boundary else None)
-        work = asyncio.get_running_loop().run_in_executor(self._threads, run.to_end, place.dsn, sink)
+        loop = asyncio.get_running_loop()
+        work = loop.run_in_executor(self._threads, run.to_end, place.dsn, sink)
         try:
             await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -86,6 +87,9 @@ class PostgresSqlStore:
             # The statement is ended, and the sink left alone, before anyone goes on.
             await _over(work)
             raise
+        finally:
+            # Nobody waits for the server's side, but the turn is taken until it is gone.
+            loop.run_in_executor(self._threads, run.leave, self._closing).add_done_callback(lambda _: self._turns.release())
 
     async def _found(self) -> _Place:
         abilities = await self._database.capabilities()

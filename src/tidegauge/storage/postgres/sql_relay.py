@@ -10,17 +10,19 @@ from __future__ import annotations
 import os
 import select
 import socket
+import threading
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
+from contextlib import suppress
 
 from psycopg import pq
 
 _PIECE = 64 << 10
+# How often (seconds) whoever waits for a server to let go looks whether the program ends.
+_GLANCE = 0.5
 
 
 class Relay:
-    """Takes an idle connection over until the block ends; the connection is of no use behind it, and to be finished.
+    """Takes an idle connection over; it is of no use for anything else from then on.
 
     Args:
         pgconn: the connection.
@@ -43,12 +45,27 @@ class Relay:
         # A send that does not fit must not wait for us, who would have to make room.
         pgconn.nonblocking = 1
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def close(self) -> None:
+        """Both ends."""
         self._ours.close()
         self._server.close()
+
+    def part(self, closing: threading.Event) -> None:
+        """Finish the connection, and wait until the server has let it go as well, or for ``closing``."""
+        # Says good-bye, through us, and closes its end.
+        self._pgconn.finish()
+        waiting = [self._server, self._ours]
+        with suppress(OSError):
+            while not closing.is_set():
+                readable, _, _ = select.select(waiting, [], [], _GLANCE)
+                for end in readable:
+                    piece = end.recv(_PIECE)
+                    if end is self._ours and piece:
+                        self._server.sendall(piece)
+                    elif end is self._ours:
+                        waiting.remove(end)
+                    elif not piece:
+                        return
 
     def send(self) -> None:
         """Pass on to the server what libpq was given to send."""

@@ -52,15 +52,20 @@ class Run:
         self._queries = sqlfiles.queries("sql_endpoint")
         self._stopped = threading.Event()
         self._deadline = time.monotonic() + bounds.seconds
+        self._connection: psycopg.Connection[Any] | None = None
+        self._relay: Relay | None = None
 
     def stop(self) -> None:
         """End the statement soon; from any thread."""
         self._stopped.set()
 
     def to_end(self, dsn: str, sink: RowSink) -> None:
-        """Connect, run the statement, hand its rows to the sink. Raises what :class:`SqlStore` says, and Stopped."""
+        """Connect, run the statement, hand its rows to the sink. Raises what :class:`SqlStore` says, and Stopped.
+
+        Behind it :meth:`leave` is to be called, whatever came of it.
+        """
         try:
-            connection = psycopg.connect(dsn, autocommit=True, prepare_threshold=None, client_encoding="utf8")
+            connection = self._connection = psycopg.connect(dsn, autocommit=True, prepare_threshold=None, client_encoding="utf8")
         except psycopg.Error as error:
             raise of_connecting(error) from error
         try:
@@ -68,10 +73,28 @@ class Run:
         except psycopg.Error as error:
             raise of_connecting(error) from error
         finally:
-            self._leave(connection)
+            self._cancel(connection)
+
+    def leave(self, closing: threading.Event) -> None:
+        """End the session, and wait until the server has.
+
+        PostgreSQL looks for a cancellation between the rows of a plan, not within an expression: a sum of products of numbers with 100,000
+        digits goes on for hours, and nothing ends it. Whoever waits here keeps its turn, so that there are never more of these than turns.
+        The embedded database is opened again instead.
+        """
+        if self._connection is None:
+            return
+        if self._relay is None or self._limits is None:
+            self._connection.pgconn.finish()
+        else:
+            self._relay.part(closing)
+        if self._relay is not None:
+            self._relay.close()
 
     def _on(self, connection: psycopg.Connection[Any], sink: RowSink) -> None:
         connection.execute(self._queries["begin"])
+        # In the embedded database others may have been waited for until now, or its opening.
+        self._deadline = time.monotonic() + self._bounds.seconds
         if self._limits is not None:
             row = connection.execute(self._queries["powers"]).fetchone()
             if row is not None:
@@ -81,8 +104,8 @@ class Run:
                 )
             connection.execute(self._queries["limits"], self._limits)
         # More than an answer holds, for what PostgreSQL's protocol adds to a row.
-        with Relay(connection.pgconn, 2 * self._bounds.bytes, _too_large) as relay:
-            self._through(connection.pgconn, relay, sink)
+        self._relay = Relay(connection.pgconn, 2 * self._bounds.bytes, _too_large)
+        self._through(connection.pgconn, self._relay, sink)
 
     def _through(self, pgconn: pq.abc.PGconn, relay: Relay, sink: RowSink) -> None:
         text, parameters = self._statement.text, self._statement.parameters
@@ -160,12 +183,11 @@ class Run:
         return min(left, _GLANCE)
 
     @staticmethod
-    def _leave(connection: psycopg.Connection[Any]) -> None:
-        """End what still runs, and the session with it; its transaction is rolled back by that."""
+    def _cancel(connection: psycopg.Connection[Any]) -> None:
+        """End what still runs."""
         with suppress(psycopg.Error, TidegaugeError, OSError):
             if connection.pgconn.transaction_status == pq.TransactionStatus.ACTIVE:
                 connection.cancel_safe(timeout=2.0)
-        connection.pgconn.finish()
 
 
 def _too_large() -> SqlTooCostly:
