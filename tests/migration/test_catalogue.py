@@ -84,7 +84,10 @@ async def test_each_revision_can_be_taken_back_and_done_again(ask: Ask, upgrade:
         if number == 13:
             # A database that has been in use: spans and points were dropped before there were these rollups.
             ask(DROPPED)
-    states = {family: ask("SELECT to_timestamp(dropped_us / 1e6) AT TIME ZONE 'UTC' FROM tidegauge.tier_states(%s)", [family]) for family in YOUNGER}
+    states = {
+        family: ask("SELECT to_timestamp(dropped_us / 1e6) AT TIME ZONE 'UTC' FROM tidegauge.tier_states(%s)", [family])
+        for family in YOUNGER
+    }
     ask("UPDATE tidegauge.lifecycle SET dropped_through = '-infinity', made_from = '-infinity'")
 
     assert ask(CATALOGUE) == whole
