@@ -17,6 +17,7 @@ from tidegauge.config import Settings
 from tidegauge.model.query import TimeRange
 from tidegauge.model.search import AttributeCondition, Comparison, Where
 from tidegauge.runtime import opened
+from tidegauge.storage.postgres.attribute_hashes import merged, packed
 from tidegauge.storage.postgres.attribute_index import PostgresAttributeIndex
 
 SECOND_NS = 1_000_000_000
@@ -95,6 +96,23 @@ async def test_every_attribute_is_where_the_index_says(
     assert not await holding(index, application, everything, AttributeCondition(Where.SPAN, "nothing", Comparison.REGEX, (".*",)))
     assert not await holding(index, application, everything, equal("common", "all", where=Where.EVENT))
     assert not await holding(index, application, TimeRange(base_ns - 9 * SECOND_NS, base_ns), equal("common", "all"))
+
+
+async def test_of_a_long_piece_every_hash_is_found(database: TestDatabase) -> None:
+    """Only a part of it is read, about where the hash should be; and all where that cannot be told."""
+    chance = random.Random(11)
+    even = {chance.randrange(1, 1 << 32) for _ in range(30_000)}
+    halves = [packed(set(list(even)[first::2])) for first in range(2)]
+    uneven = {chance.randrange(1, 1 << 20) for _ in range(5000)}
+    for hashes, held in ((merged(halves), even), (merged([packed(uneven)]), uneven)):
+        tried = [*chance.sample(sorted(held), 300), min(held), max(held)]
+        found = await scalar(
+            database,
+            "SELECT count(*) FROM unnest(%s::bytea[]) AS w (one) WHERE tidegauge.attribute_hashes_may_match(%s, ARRAY[w.one], ARRAY[1])",
+            [one.to_bytes(4, "big") for one in tried],
+            hashes,
+        )
+        assert found == len(tried)
 
 
 async def test_late_spans_join_blocks_that_are_made_already(

@@ -2,7 +2,12 @@
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+
+
+cdef enum:
+    SORTED = 4096  # tidegauge.attribute_hashes_may_match reads a part of what is longer.
 
 
 cdef struct Table:
@@ -54,16 +59,55 @@ cdef inline int _add(Table *table, uint32_t number) except -1:
     return 0
 
 
+cdef inline int _sort(uint32_t *numbers, size_t count) except -1:
+    """Ascending, by the lowest eleven bits first: three times through, whatever they are."""
+    cdef uint32_t *other = <uint32_t *>calloc(count + 1, sizeof(uint32_t))
+    cdef size_t *places = <size_t *>calloc(2048, sizeof(size_t))
+    cdef uint32_t *source = numbers
+    cdef uint32_t *target = other
+    cdef size_t each, place, before
+    cdef int turn
+    try:
+        if other == NULL or places == NULL:
+            raise MemoryError
+        for turn in range(3):
+            memset(places, 0, 2048 * sizeof(size_t))
+            for each in range(count):
+                places[source[each] >> 11 * turn & 2047] += 1
+            before = 0
+            for place in range(2048):
+                before += places[place]
+                places[place] = before - places[place]
+            for each in range(count):
+                place = source[each] >> 11 * turn & 2047
+                target[places[place]] = source[each]
+                places[place] += 1
+            source, target = target, source
+        memcpy(numbers, other, count * sizeof(uint32_t))
+        return 0
+    finally:
+        free(other)
+        free(places)
+
+
 cdef inline bytes _packed(Table *table):
-    """Its numbers, four bytes each, big-endian, in any order."""
-    cdef size_t slot
+    """Its numbers, four bytes each, big-endian; ascending where they are more than SORTED, in any order else."""
+    cdef size_t slot, count = 0
     cdef uint32_t number
     cdef bytes found = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>(4 * table.used))
     cdef uint8_t *at = <uint8_t *>PyBytes_AS_STRING(found)
+    cdef uint32_t *numbers = table.slots
+    # Those that are there move to the front: the table is of no more use.
     for slot in range(table.mask + 1):
-        number = table.slots[slot]
-        if number == 0:
-            continue
+        number = numbers[slot]
+        if number:
+            numbers[count] = number
+            count += 1
+    table.mask = table.used = 0
+    if count > SORTED:
+        _sort(numbers, count)
+    for slot in range(count):
+        number = numbers[slot]
         at[0] = <uint8_t>(number >> 24)
         at[1] = <uint8_t>(number >> 16)
         at[2] = <uint8_t>(number >> 8)

@@ -53,7 +53,7 @@ def pair_hash(key: str, value: Scalar, *, of_event: bool = False) -> int:
 
 
 def packed(hashes: Collection[int]) -> bytes:
-    """Hashes as a piece keeps them: ascending, four bytes each, big-endian."""
+    """Hashes as a piece keeps them: four bytes each, big-endian; ascending, which is needed of more than 4096."""
     return pack(f">{len(hashes)}I", *sorted(hashes))
 
 
@@ -63,7 +63,7 @@ def unpacked(hashes: bytes) -> tuple[int, ...]:
 
 
 def merged(pieces: Sequence[bytes], *, compiled: bool = True) -> bytes:
-    """Packed hashes of several pieces as one, in any order."""
+    """Packed hashes of several pieces as one; as :func:`packed` has it, up to 4096 in any order."""
     if compiled and _filters is not None:
         return _filters.merged(list(pieces))  # type: ignore[no-any-return]
     return packed({one for piece in pieces for one in unpacked(piece)})

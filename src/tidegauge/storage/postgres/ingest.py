@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 import psycopg
@@ -52,11 +53,14 @@ class PostgresIngestStore:
         cardinality: CardinalitySettings | None = None,
         *,
         direct_compress: bool = False,
+        attribute_index: bool = True,
     ) -> None:
+        """Prepare; ``attribute_index`` is for measuring: what is stored without it is not found by searches for attributes."""
         self._database = database
         cardinality = cardinality or CardinalitySettings()
         self._dictionaries = Dictionaries(database, now_ns, cardinality)
         self._attributes = AttributeCatalogue(database, now_ns, cardinality.max_attribute_keys_per_application)
+        self._encode = partial(_encoded, attributes=self._attributes if attribute_index else None)
         self._rejections = RejectionRecorder()
         self._isolation = Isolation(self._refusal)
         self._sql = sqlfiles.queries("ingest")
@@ -101,7 +105,7 @@ class PostgresIngestStore:
         try:
             interned = await self._dictionaries.intern([request])
             async with self._database.writing() as connection:
-                await self._copy(connection, [await _encoded(*each, self._attributes) for each in interned])
+                await self._copy(connection, [await self._encode(*each) for each in interned])
                 await connection.rollback()
         except psycopg.Error as error:
             if not _is_refusal(error):
@@ -113,7 +117,7 @@ class PostgresIngestStore:
         first = {_key(request): request for request in reversed(requests)}
         interned = {_key(request): (request, ids) for request, ids in await self._dictionaries.intern(list(first.values()))}
         # Before the transaction begins: nobody should wait for its locks because of us.
-        parts = {key: await _encoded(request, ids, self._attributes) for key, (request, ids) in interned.items()}
+        parts = {key: await self._encode(request, ids) for key, (request, ids) in interned.items()}
         await self._attributes.put()
         stored = {key: _outcome(request) for key, (request, _) in interned.items()}
         entries = _entries([(request, stored[key]) for key, (request, _) in interned.items()], self._window)
@@ -199,24 +203,25 @@ def _entries(requests: Sequence[tuple[IngestRequest, IngestOutcome]], window: ti
     }
 
 
-async def _encoded(request: IngestRequest, ids: Interned, attributes: AttributeCatalogue) -> _Rows:
+async def _encoded(request: IngestRequest, ids: Interned, attributes: AttributeCatalogue | None) -> _Rows:
     """The request's rows by table; then it is others' turn: answers and other commits must not wait for a whole group's."""
     rows = _encode(request, ids, attributes)
     await asyncio.sleep(0)
     return rows
 
 
-def _encode(request: IngestRequest, ids: Interned, attributes: AttributeCatalogue) -> dict[str, bytes]:
+def _encode(request: IngestRequest, ids: Interned, attributes: AttributeCatalogue | None) -> dict[str, bytes]:
     batch, tenant = request.batch, request.tenant_id
     buffers: dict[str, bytes] = {}
     match batch:
         case SpanBatch():
             buffers["traces"] = copy.spans(batch, tenant, ids.resources, ids.scopes, ids.rollup_names)
             buffers["trace_index"] = copy.trace_index(batch, tenant, ids.resources)
-            applications = [application for _, application in ids.resources]
-            pieces = attribute_pairs.pieces(batch, applications, attributes.known)
-            attributes.note(tenant, batch, applications, pieces)
-            buffers["attribute_pieces"] = attribute_pairs.encoded(pieces, tenant)
+            if attributes is not None:
+                applications = [application for _, application in ids.resources]
+                pieces = attribute_pairs.pieces(batch, applications, attributes.known)
+                attributes.note(tenant, batch, applications, pieces)
+                buffers["attribute_pieces"] = attribute_pairs.encoded(pieces, tenant)
         case MetricBatch():
             buffers["metrics"] = copy.numbers(batch.numbers, ids.series)
             buffers["metric_histograms"] = copy.histograms(batch.histograms, ids.series)
