@@ -44,7 +44,10 @@ class CompiledPart(BuildHookInterface[Any]):
             return
         if is_editable:
             for place, module in built.items():
-                shutil.copy2(module, root / "src" / place)
+                # Whoever imports meanwhile finds a whole module, and whoever runs one keeps it: written over in place, it would crash.
+                new = root / "src" / f"{place}.new"
+                shutil.copy2(module, new)
+                new.replace(root / "src" / place)
         else:
             build_data["force_include"].update({str(module): place for place, module in built.items()})
             build_data["pure_python"] = False

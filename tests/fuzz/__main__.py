@@ -19,7 +19,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="number of the first")
     parser.add_argument("--compare", type=int, default=100, metavar="N", help="every Nth is decoded by the reference as well; 0 for none")
     parser.add_argument("--findings", type=Path, default=CORPUS / "regressions", help="folder that inputs with findings are saved in")
-    parser.add_argument("--target", default="tests.fuzz.receivers:receivers", help=argparse.SUPPRESS)
+    parser.add_argument("--target", default="tests.fuzz.receivers:receivers", help="module:name of what is fuzzed")
     parser.add_argument("--stuck-seconds", type=float, default=60.0, help="of an input without progress")
     parser.add_argument("--quiet", action="store_true", help="say only what is found")
     options = parser.parse_args()

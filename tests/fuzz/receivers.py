@@ -31,7 +31,7 @@ from tidegauge.receiver.grpc_token import Token
 from tidegauge.receiver.http import OtlpHttp
 from tidegauge.receiver.ways import Beside, LogWays, is_way_at_root
 from tidegauge.storage.interface import IngestOutcome, IngestRequest
-from tidegauge.storage.postgres import copy
+from tidegauge.storage.postgres import attribute_pairs, copy
 
 NOW = 1_790_000_000_123_456_789
 MAX_BODY_BYTES = 4 << 20
@@ -72,6 +72,7 @@ class Store:
             case SpanBatch():
                 copy.spans(batch, 0, resources, scopes)
                 copy.trace_index(batch, 0, resources)
+                attribute_pairs.encoded(attribute_pairs.pieces(batch, [1] * len(batch.resources)), 0)
             case LogBatch():
                 copy.logs(batch, 0, resources, scopes, UUID(int=1), request.received_at_unix_nano)
             case MetricBatch():

@@ -15,8 +15,10 @@ from tests.fuzz.runner import Runner
 from tests.fuzz.seeds import seeds
 
 
-def test_receivers(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.fuzz", "--inputs", "3000", "--seed", "4", "--compare", "30", "--findings", str(tmp_path)]
+@pytest.mark.parametrize(("target", "inputs"), [("receivers:receivers", 3000), ("attributes:attributes", 200)])
+def test_receivers_and_attributes(target: str, inputs: int, tmp_path: Path) -> None:
+    options = {"--target": f"tests.fuzz.{target}", "--inputs": inputs, "--seed": 4, "--compare": 30, "--findings": tmp_path}
+    command = [sys.executable, "-m", "tests.fuzz", *(str(one) for option in options.items() for one in option)]
     run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stdout + run.stderr
     assert not list(tmp_path.iterdir())

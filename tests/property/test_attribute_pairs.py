@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.decoders import Decoder
+from tests.property.attribute_pieces import compared, holds
 from tests.property.profile import FEWER, USUAL
 from tests.property.strategies import requests
 from tidegauge.model.batch import Signal, SpanBatch
 from tidegauge.otlp.encoding import Encoding
 from tidegauge.storage.postgres import attribute_hashes, attribute_pairs
 from tidegauge.storage.postgres.attribute_hashes import filter_of, finalised, key_hash, pair_hash, parts, unpacked
-from tidegauge.storage.postgres.attribute_pairs import Piece
 
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
 HOUR_NS = 3_600_000_000_000
@@ -45,36 +45,6 @@ def batch(spans: list[tuple[dict[str, object], list[dict[str, object]] | None, i
         made.resource.append(resource)
         made.start_time_unix_nano.append(1_790_000_000_000_000_000 + place % 3 * HOUR_NS + place)
     return made
-
-
-def compared(found: SpanBatch, applications: list[int]) -> list[Piece]:
-    """The pieces, of which both ways say the same."""
-    ways = [attribute_pairs.pieces(found, applications, compiled=compiled) for compiled in (True, False)]
-    told = [
-        sorted(
-            (
-                p.application_id,
-                p.start_ns,
-                p.end_ns,
-                p.span_count,
-                p.signature,
-                p.keys,
-                None if p.hashes is None else sorted(unpacked(p.hashes)),
-            )
-            for p in pieces
-        )
-        for pieces in ways
-    ]
-    assert told[0] == told[1]
-    return list(ways[0])
-
-
-def holds(seed: int, made: bytes, number: int) -> bool:
-    """What PostgreSQL's function asks of a filter."""
-    third = len(made) // 3
-    *slots, result = parts(finalised(number, seed))
-    first, second, last = (made[part * third + (slot * third >> 32)] for part, slot in enumerate(slots))
-    return first ^ second ^ last == result
 
 
 def check(found: SpanBatch, applications: list[int]) -> None:
@@ -135,6 +105,15 @@ def test_what_is_no_json_leaves_nothing_known_or_harms_nothing(attributes: dict[
         column[0] = text[:at] + put + (b"" if cuts else text[at + len(put) :])
     (piece,) = attribute_pairs.pieces(broken, [1])
     assert piece.span_count == 1
+
+
+def test_an_unreadable_value_leaves_nothing_behind_for_the_next_span() -> None:
+    spans = batch([({"a": 1}, None, 0), ({"long key": 1}, None, 0), ({"long key": 1}, None, 0)])
+    spans.start_time_unix_nano[:] = [1_790_000_000_000_000_000] * 3
+    for texts in ([b'{"a":x}', b'{"a":1}'], [b'{"a":1}', b'{"long key":x}']):
+        spans.attributes[:2] = texts
+        (piece,) = attribute_pairs.pieces(spans, [1])
+        assert (piece.span_count, piece.hashes) == (3, None)
 
 
 @FEWER
