@@ -101,20 +101,27 @@ BEGIN
 END
 $$;
 
--- As sql/schema/0018 has them, and those of what is promoted: for chunks that are compressed from now on.
+-- Those that revisions set, and those of what is promoted: for chunks that are compressed from now on.
 CREATE OR REPLACE FUNCTION tidegauge.apply_sparse_indexes() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    wanted text;
 BEGIN
-    EXECUTE format(
-        'ALTER TABLE tidegauge.traces SET (timescaledb.segmentby = %L, timescaledb.orderby = %L, timescaledb.index = %L)',
-        'application_id, kind', 'start_time', concat_ws(
-            ', ', 'bloom(trace_id), bloom(name), minmax(duration_ns), minmax(status_code)', (
-                SELECT string_agg(format('%s(%I)', CASE p.type WHEN 'text' THEN 'bloom' ELSE 'minmax' END, p.column_name), ', ' ORDER BY p.place)
-                FROM tidegauge.promoted_attributes p
-                WHERE p.is_active AND p.type <> 'boolean'
-            )
-        )
-    );
-EXCEPTION WHEN invalid_parameter_value THEN
+    SELECT string_agg(format('%s(%I)', x.type, x.name), ', ') INTO wanted
+    FROM (
+        SELECT i.sparse ->> 'type' AS type, i.sparse ->> 'column' AS name
+        FROM timescaledb_information.hypertable_columnstore_settings s
+        CROSS JOIN LATERAL jsonb_array_elements(s.index::text::jsonb) AS i (sparse)
+        WHERE s.hypertable = 'tidegauge.traces'::regclass AND i.sparse ->> 'source' = 'config'
+            AND i.sparse ->> 'column' NOT LIKE 'attribute\_%'
+        UNION ALL
+        SELECT CASE p.type WHEN 'text' THEN 'bloom' ELSE 'minmax' END, p.column_name
+        FROM tidegauge.promoted_attributes p
+        WHERE p.is_active AND p.type <> 'boolean'
+    ) x;
+    IF wanted IS NOT NULL THEN
+        EXECUTE format('ALTER TABLE tidegauge.traces SET (timescaledb.index = %L)', wanted);
+    END IF;
+EXCEPTION WHEN undefined_column OR invalid_parameter_value THEN
     RAISE NOTICE 'this TimescaleDB chooses its sparse indexes itself';
 END
 $$;

@@ -78,6 +78,12 @@ FROM tidegauge.collections c
 JOIN pg_catalog.pg_class k ON k.oid = format('tidegauge.%%I', c.dictionary)::regclass
 ORDER BY c.dictionary;
 
+-- name: promoted
+-- Attributes that have or had a column, in the order in which they came.
+SELECT p.key, p.type, p.view_name, p.is_active, nullif(p.filled_from, '-infinity') AS filled_from
+FROM tidegauge.promoted_attributes p
+ORDER BY p.place;
+
 -- name: jobs
 -- TimescaleDB's jobs on our tables, where its workers run them. Its '-infinity' means never.
 SELECT

@@ -13,7 +13,7 @@ from rich.table import Table as RichTable
 from tidegauge import compiled
 from tidegauge.storage.elasticsearch import LogStoreStatus
 from tidegauge.storage.postgres.collection import Unused
-from tidegauge.storage.postgres.status import Dictionary, Freshness, JobRun, Status, Table
+from tidegauge.storage.postgres.status import Dictionary, Freshness, JobRun, Promoted, Status, Table
 from tidegauge.storage.postgres.validate import Difference
 from tidegauge.units import format_duration
 
@@ -63,7 +63,9 @@ def print_status(description: str, status: Status, logs: LogStoreStatus | None) 
     console.print(f"decoder: {escape(compiled.described())}", soft_wrap=True)
     if logs is not None:
         console.print(f"logs: Elasticsearch, data stream {logs.data_stream}: {_log_store(logs)}", soft_wrap=True)
-    for part in (_tables(status.tables), _rollups(status.rollups), _dictionaries(status.dictionaries), _jobs(status.jobs)):
+    promoted = [_promoted(status.promoted)] if status.promoted else []
+    parts = [_tables(status.tables), _rollups(status.rollups), _dictionaries(status.dictionaries), *promoted, _jobs(status.jobs)]
+    for part in parts:
         console.print()
         console.print(part)
     failing = [job.job for job in status.jobs if job.error]
@@ -154,6 +156,16 @@ def _dictionaries(dictionaries: Sequence[Dictionary]) -> RichTable:
         shown.add_column(name, justify="right", no_wrap=True)
     for each in dictionaries:
         shown.add_row(each.name, f"{each.rows:,}", f"{each.collected:,}", _moment(each.collected_at) if each.collected else "")
+    return shown
+
+
+def _promoted(promoted: Sequence[Promoted]) -> RichTable:
+    shown = RichTable("attribute", "type", "column of analytics.traces", "filled", box=None)
+    for each in promoted:
+        filled = (
+            "no longer" if not each.is_active else "all spans" if each.filled_from is None else f"spans from {_moment(each.filled_from)}"
+        )
+        shown.add_row(escape(each.key), each.type, escape(each.view_name), filled)
     return shown
 
 

@@ -99,19 +99,20 @@ async def client(database: TestDatabase, settings: Settings) -> AsyncIterator[Cl
     """The API and OTLP of one assembled program."""
     # Searches have time enough on the busiest machine.
     limits = ApiSettings(max_page=50, max_points=1000, max_series=20, max_trace_spans=200, search_time=timedelta(minutes=5))
-    async with _client(database, settings, limits) as found:
+    async with connected(database, settings, limits) as found:
         yield found
 
 
 @pytest_asyncio.fixture(scope="package")
 async def settings_of_no_time(database: TestDatabase, settings: Settings) -> AsyncIterator[Client]:
     """The same whose searches' time is up as soon as they have got anywhere."""
-    async with _client(database, settings, ApiSettings(max_page=50, search_time=timedelta(milliseconds=1))) as found:
+    async with connected(database, settings, ApiSettings(max_page=50, search_time=timedelta(milliseconds=1))) as found:
         yield found
 
 
 @asynccontextmanager
-async def _client(database: TestDatabase, settings: Settings, limits: ApiSettings) -> AsyncIterator[Client]:
+async def connected(database: TestDatabase, settings: Settings, limits: ApiSettings) -> AsyncIterator[Client]:
+    """A program of these settings on a database."""
     location = Location(database.owner_dsn, None, embedded=database.kind == "embedded")
     unthrottled = ThrottleSettings(limit_short=0, limit_medium=0, limit_long=0)
     async with assembled(settings.model_copy(update={"api": limits, "throttle": unthrottled}), location) as runtime:

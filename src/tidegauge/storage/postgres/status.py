@@ -86,6 +86,23 @@ class Dictionary:
 
 
 @dataclass(frozen=True, slots=True)
+class Promoted:
+    """An attribute that has a column in ``analytics.traces``, named ``view_name``.
+
+    Attributes:
+        is_active: whether it is filled still.
+        filled_from: every span that begins there or later was stored with it; None: all were.
+
+    """
+
+    key: str
+    type: str
+    view_name: str
+    is_active: bool
+    filled_from: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class JobRun:
     """A job's last run; ``started_at`` None: it never ran."""
 
@@ -110,6 +127,7 @@ class Status:
     tables: Sequence[Table]
     rollups: Sequence[Freshness]
     dictionaries: Sequence[Dictionary]
+    promoted: Sequence[Promoted]
     jobs: Sequence[JobRun]
 
 
@@ -147,6 +165,7 @@ def _read(connection: psycopg.Connection[Any], settings: Settings) -> Status:
         tables=connection.cursor(row_factory=class_row(Table)).execute(_sql("tables"), {}).fetchall(),
         rollups=connection.cursor(row_factory=class_row(Freshness)).execute(_sql("rollups"), {}).fetchall(),
         dictionaries=connection.cursor(row_factory=class_row(Dictionary)).execute(_sql("collections"), {}).fetchall(),
+        promoted=connection.cursor(row_factory=class_row(Promoted)).execute(_sql("promoted"), {}).fetchall(),
         jobs=connection.cursor(row_factory=class_row(JobRun)).execute(_sql("jobs" if workers else "runs"), {}).fetchall(),
     )
 
