@@ -8,6 +8,7 @@ from math import isfinite
 
 from tidegauge.errors import InvalidArgument
 from tidegauge.model.query import AttributeFilter, Matcher, MatchOperator
+from tidegauge.query.patterns import check_pattern
 
 MATCH_FORM = (
     'name, one of = != =~ !~, and a value, quoted or not: http.route="/cart", status=~5.. (regular expressions match the whole value)'
@@ -17,6 +18,8 @@ ATTRIBUTE_FORM = (
     'text; "200" in quotes finds the text alone. A name that holds = is quoted as well'
 )
 _MAX_CONDITIONS = 16
+# Dashboards write all the values that were chosen, one behind the other.
+_LONGEST_PATTERN = 4096
 _QUOTED = r'"((?:[^"\\]|\\.)*)"'
 _MATCHER = re.compile(rf"\s*(?:{_QUOTED}|([^=!~\"]+?))\s*(=~|!~|!=|=)\s*(.*?)\s*", re.DOTALL)
 _ATTRIBUTE = re.compile(rf"\s*(?:{_QUOTED}|([^=\"]+?))\s*(?:(=)\s*(.*?)\s*)?", re.DOTALL)
@@ -60,7 +63,10 @@ def _matcher(text: str, parameter: str) -> Matcher:
         raise InvalidArgument(f"{parameter}={text!r} is not a matcher", hint=f"expected {MATCH_FORM}", parameter=parameter)
     quoted, bare, operator, value = match.groups()
     text_alone = unquoted(value)
-    return Matcher(bare if quoted is None else unescaped(quoted), MatchOperator(operator), value if text_alone is None else text_alone)
+    wanted = value if text_alone is None else text_alone
+    if MatchOperator(operator) in (MatchOperator.REGEX, MatchOperator.NOT_REGEX):
+        check_pattern(wanted, parameter, _LONGEST_PATTERN)
+    return Matcher(bare if quoted is None else unescaped(quoted), MatchOperator(operator), wanted)
 
 
 def _attribute(text: str, parameter: str) -> AttributeFilter:

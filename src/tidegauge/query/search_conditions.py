@@ -1,4 +1,4 @@
-"""Conditions of a span search as parameters write them, and which regular expressions they may hold."""
+"""Conditions of a span search as parameters write them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from tidegauge.errors import InvalidArgument
 from tidegauge.model.query import AttributeFilter
 from tidegauge.model.search import NUMERIC, AttributeCondition, Comparison, Where
 from tidegauge.query import matchers
+from tidegauge.query.patterns import check_pattern
 
 CONDITION_FORM = (
     "name=value, or with != =~ !~ < <= > >=; name alone for one that is present, !name for one that is not; before the name may stand "
@@ -18,15 +19,10 @@ CONDITION_FORM = (
 )
 TEXT_MAX = 200
 _MAX_CONDITIONS = 16
-_MAX_PATTERN = 256
-_MAX_REPETITIONS = 1000
 _QUOTED = r'"((?:[^"\\]|\\.)*)"'
 _CONDITION = re.compile(
     rf"\s*(!)?(?:(span|resource|scope|event|link):)?(?:{_QUOTED}|([^=!<>~\"]+?))\s*(?:(=~|!~|!=|<=|>=|=|<|>)\s*(.*?)\s*)?", re.DOTALL
 )
-# Escapes that PostgreSQL's regular expressions share with most others; neither references nor constraints.
-_ESCAPES = frozenset("dDsSwWntrfv")
-_BRACES = re.compile(r"\{(\d{1,3})(?:,(\d{0,3}))?\}")
 
 
 def parse_conditions(
@@ -73,39 +69,6 @@ def _values(comparison: Comparison, text: str, parameter: str) -> tuple[bool | i
     if isinstance(readings[0], (bool, str)):
         raise InvalidArgument(f"{parameter}: {text!r} is not a number", hint=f"{comparison.value} compares numbers", parameter=parameter)
     return readings[:1]
-
-
-def check_pattern(pattern: str, parameter: str) -> None:
-    """Refuse what costs more than time in proportion to what is searched: references, constraints, large repetitions.
-
-    Raises:
-        InvalidArgument: it is such a pattern, too long, or none at all.
-
-    """
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise _refused(pattern, parameter, str(error)) from error
-    if len(pattern) > _MAX_PATTERN:
-        raise _refused(pattern, parameter, f"it is longer than {_MAX_PATTERN} characters")
-    repetitions = 1
-    at = 0
-    while at < len(pattern):
-        if pattern[at] == "\\":
-            if pattern[at + 1].isalnum() and pattern[at + 1] not in _ESCAPES:
-                raise _refused(pattern, parameter, f"\\{pattern[at + 1]} is not supported")
-            at += 1
-        elif pattern.startswith("(?", at) and not pattern.startswith("(?:", at):
-            raise _refused(pattern, parameter, "of groups with (? only (?: is supported")
-        elif (braces := _BRACES.match(pattern, at)) is not None:
-            repetitions *= max(1, int(braces[2] or braces[1]))
-        at += 1
-    if repetitions > _MAX_REPETITIONS:
-        raise _refused(pattern, parameter, f"its repetitions come to more than {_MAX_REPETITIONS}")
-
-
-def _refused(pattern: str, parameter: str, why: str) -> InvalidArgument:
-    return InvalidArgument(f"{parameter}: {pattern[:80]!r} is not a supported regular expression", hint=why, parameter=parameter)
 
 
 def parse_text(text: str | None, parameter: str = "text") -> str | None:

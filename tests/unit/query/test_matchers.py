@@ -33,7 +33,9 @@ def test_forms_of_a_matcher(text: str, expected: Matcher) -> None:
     assert parse_matchers([text]) == (expected,)
 
 
-@pytest.mark.parametrize("text", ["", "http.route", "=x", '""x=1', "a\0=b"])
+@pytest.mark.parametrize(
+    "text", ["", "http.route", "=x", '""x=1', "a\0=b", r"a=~(x+)\1", 'a!~"(?=x)"', "a=~(", "a=~" + "(" * 4000, "a=~" + "b" * 4097]
+)
 def test_what_is_no_matcher_is_named(text: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
         parse_matchers([text])

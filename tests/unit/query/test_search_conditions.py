@@ -7,7 +7,8 @@ import pytest
 from tidegauge.errors import InvalidArgument
 from tidegauge.model.query import AttributeFilter
 from tidegauge.model.search import AttributeCondition, Comparison, Where
-from tidegauge.query.search_conditions import check_pattern, parse_conditions, parse_text
+from tidegauge.query.patterns import check_pattern
+from tidegauge.query.search_conditions import parse_conditions, parse_text
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,22 @@ def test_patterns_that_are_supported(pattern: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "pattern", [r"(a)\1", "(?=a)", "(?!a)", "(?<=a)b", "(?i)a", "(?P<n>a)", r"\bword", "(a{40}){40}", "a" * 257, "*", "\\"]
+    "pattern",
+    [
+        r"(a)\1",
+        "(?=a)",
+        "(?!a)",
+        "(?<=a)b",
+        "(?i)a",
+        "(?P<n>a)",
+        r"\bword",
+        "(a{40}){40}",
+        "a" * 257,
+        "*",
+        "\\",
+        "a{4294967296}",
+        "(" * 8000,
+    ],
 )
 def test_patterns_that_are_refused(pattern: str) -> None:
     with pytest.raises(InvalidArgument):
