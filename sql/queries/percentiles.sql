@@ -231,10 +231,13 @@ WHERE h.series_id = ANY (%(series)s::bigint[]) AND h.bucket >= %(start)s::timest
 LIMIT %(limit)s;
 
 -- name: explicit_raw
--- The same from points, by parts of `width` from `origin` on.
+-- The same from points, by parts of `width` from `origin` on; of a part that begins before `start`, `start`: what rises is followed by time, through
+-- all tiers, and points at the end of a step come behind the buckets within it.
 SELECT
     m.series_id,
-    (extract(epoch FROM time_bucket(%(width)s::interval, m.timestamp, %(origin)s::timestamptz)) * 1000000)::bigint AS time_us,
+    (
+        extract(epoch FROM greatest(time_bucket(%(width)s::interval, m.timestamp, %(origin)s::timestamptz), %(start)s::timestamptz)) * 1000000
+    )::bigint AS time_us,
     (extract(epoch FROM m.start_timestamp) * 1000000)::bigint AS start_us,
     least(sum(m.count), 9223372036854775807)::bigint AS count,
     first(m.count, m.timestamp) AS first_count,
@@ -254,7 +257,9 @@ LIMIT %(limit)s;
 -- The same of exponential ones.
 SELECT
     m.series_id,
-    (extract(epoch FROM time_bucket(%(width)s::interval, m.timestamp, %(origin)s::timestamptz)) * 1000000)::bigint AS time_us,
+    (
+        extract(epoch FROM greatest(time_bucket(%(width)s::interval, m.timestamp, %(origin)s::timestamptz), %(start)s::timestamptz)) * 1000000
+    )::bigint AS time_us,
     (extract(epoch FROM m.start_timestamp) * 1000000)::bigint AS start_us,
     least(sum(m.count), 9223372036854775807)::bigint AS count,
     first(m.count, m.timestamp) AS first_count,
