@@ -7,6 +7,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -43,7 +44,7 @@ class Own:
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[Client]:
-        async with connected(self.database, self.settings, ApiSettings(max_page=500)) as found:
+        async with connected(self.database, self.settings, ApiSettings(max_page=500, search_time=timedelta(minutes=5))) as found:
             yield found
 
     async def send(self, client: Client) -> None:
@@ -51,10 +52,11 @@ class Own:
         values = (
             [{"code": code} for code in CODES] + [{"http.route": route} for route in ROUTES] + [{"ok": one} for one in (True, "true", 0)]
         )
+        values += [{"count": code} for code in CODES[:12]]
         values += [{"code": [200]}, {"code": {"code": 200}}, NONE, {"code": 200, "http.route": "/a", "ok": False}]
         spans = []
         for number, attributes in enumerate(values):
-            sent = span(uuid.uuid4().hex, number + 1, self.start_ns + number * HOUR_NS // 60)
+            sent = span(uuid.uuid4().hex, number + 1, self.start_ns + number * HOUR_NS // 100)
             sent["attributes"] = [{"key": key, "value": _value(value)} for key, value in attributes.items()]
             spans.append(sent)
             self.sent.append({"trace": sent["traceId"], **attributes})
@@ -108,6 +110,10 @@ CASES: list[tuple[str, Callable[[dict[str, Any]], bool]]] = [
     ("code<=200", _number("code", lambda one: one <= 200)),
     ("code<0", _number("code", lambda one: one < 0)),
     ("code>9223372036854775806", _number("code", lambda one: one > 9223372036854775806)),
+    ("count=200", _equals("count", 200, "200")),
+    ("count=500.5", _equals("count", 500.5)),
+    ("count=9223372036854775807", _equals("count", 9223372036854775807, "9223372036854775807")),
+    ("count>=500", _number("count", lambda one: one >= 500)),
     ("code", lambda sent: "code" in sent),
     ("!code", lambda sent: "code" not in sent),
     ("code!=200", lambda sent: "code" in sent and not _equals("code", 200, "200")(sent)),
@@ -139,7 +145,7 @@ async def own(tmp_path_factory: pytest.TempPathFactory, settings: Settings, base
 
 
 async def test_searches_find_the_same_whatever_is_promoted_when(own: Own) -> None:
-    await own.migrated("code:double,http.route")
+    await own.migrated("code:double,http.route,count:bigint,ok:boolean")
     async with own.client() as client:
         await own.send(client)
         await _all_are_found(own, client)
@@ -149,16 +155,14 @@ async def test_searches_find_the_same_whatever_is_promoted_when(own: Own) -> Non
         answer = await client.get(SEARCH, view="spans", attribute="http.route=/b", start=str(own.start_ns), end=str(own.start_ns + HOUR_NS))
         assert answer["spans"] == []
         await own.ask(f"UPDATE tidegauge.traces SET {column} = '/b' WHERE attributes ->> 'http.route' = '/b'")
-    # Another type and another key; then the first again, with what was stored meanwhile.
-    for promoted in ("code:bigint,ok:boolean", "code:double,http.route,a'\"%s${x}ß:boolean"):
+    # Another type and other keys; then some again, with what was stored meanwhile, and late spans to chunks that are compressed.
+    for promoted in ("code:bigint", "code:double,http.route,a'\"%s${x}ß:boolean"):
         await own.migrated(promoted)
         async with own.client() as client:
             await own.send(client)
-            await _all_are_found(own, client)
-    # Chunks that are compressed take late spans as well.
-    await own.ask("SELECT compress_chunk(c) FROM show_chunks('tidegauge.traces') AS c")
+            await own.ask("SELECT compress_chunk(c, true) FROM show_chunks('tidegauge.traces') AS c")
+            await own.send(client)
     async with own.client() as client:
-        await own.send(client)
         await _all_are_found(own, client)
 
 
@@ -176,6 +180,7 @@ async def test_what_is_promoted_is_seen_and_can_be_taken_back(own: Own) -> None:
     assert {(one.key, one.type, one.is_active) for one in found.promoted} == {
         ("code", "double", True),
         ("http.route", "text", True),
+        ("count", "bigint", False),
         ("code", "bigint", False),
         ("ok", "boolean", False),
         ("a'\"%s${x}ß", "boolean", True),
