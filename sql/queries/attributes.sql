@@ -92,6 +92,13 @@ DELETE FROM tidegauge.attribute_pieces d USING taken t
 WHERE d.ctid = t.place
 RETURNING d.tenant_id, d.application_id, t.day, d.start_time, d.end_time, d.stored_at, d.span_count, d.hashes, t.is_closed;
 
+-- name: pieces_bytes
+SELECT pg_total_relation_size('tidegauge.attribute_pieces') AS bytes;
+
+-- name: vacuum_pieces
+-- Nothing where another session does it.
+VACUUM (SKIP_LOCKED, TRUNCATE) tidegauge.attribute_pieces;
+
 -- name: put_pieces
 INSERT INTO tidegauge.attribute_pieces (start_time, end_time, stored_at, application_id, span_count, tenant_id, hashes)
 SELECT * FROM unnest(

@@ -16,6 +16,27 @@ FROM tidegauge.enter_requests(
     %(items)s::bigint[], %(rejected)s::bigint[], %(message)s::text[], %(window)s::interval
 );
 
+-- name: enter_spans
+-- The same, and pieces of the attribute index of those that are entered; `piece_place` is a request's place, from 1 on.
+WITH entered AS MATERIALIZED (
+    SELECT epoch, digest, tenant_id, signal, endpoint, rejected, message
+    FROM tidegauge.enter_requests(
+        %(digest)s::uuid[], %(tenant_id)s::smallint[], %(signal)s::smallint[], %(endpoint)s::text[],
+        %(items)s::bigint[], %(rejected)s::bigint[], %(message)s::text[], %(window)s::interval
+    )
+), put AS (
+    INSERT INTO tidegauge.attribute_pieces (start_time, end_time, application_id, span_count, tenant_id, hashes)
+    SELECT p.start_time, p.end_time, p.application_id, p.span_count, p.tenant_id, p.hashes
+    FROM unnest(
+        %(piece_place)s::integer[], %(piece_tenant_id)s::smallint[], %(piece_start)s::timestamptz[], %(piece_end)s::timestamptz[],
+        %(piece_application_id)s::integer[], %(piece_spans)s::integer[], %(piece_hashes)b::bytea[]
+    ) AS p (place, tenant_id, start_time, end_time, application_id, span_count, hashes)
+    JOIN entered e ON e.digest = (%(digest)s::uuid[])[p.place] AND e.tenant_id = p.tenant_id
+        AND e.signal = (%(signal)s::smallint[])[p.place] AND e.endpoint = (%(endpoint)s::text[])[p.place]
+    WHERE e.rejected IS NULL
+)
+SELECT epoch, digest, tenant_id, signal, endpoint, rejected, message FROM entered;
+
 -- name: direct_compress
 -- For COPYs of this transaction from here on. TimescaleDB 2.23 does it for hypertables without continuous aggregates and without unique
 -- indexes and triggers, and takes the usual way for others without a word.
@@ -33,9 +54,6 @@ COPY tidegauge.trace_index (
     start_time, end_time, trace_id, tenant_id, span_count, error_count, application_ids, root_span_id, root_application_id,
     root_duration_ns, root_name
 ) FROM STDIN (FORMAT binary);
-
--- name: copy_attribute_pieces
-COPY tidegauge.attribute_pieces (start_time, end_time, application_id, span_count, tenant_id, hashes) FROM STDIN (FORMAT binary);
 
 -- name: copy_metrics
 COPY tidegauge.metrics (timestamp, series_id, start_timestamp, value, value_int, flags) FROM STDIN (FORMAT binary);

@@ -72,7 +72,7 @@ class Store:
             case SpanBatch():
                 copy.spans(batch, 0, resources, scopes)
                 copy.trace_index(batch, 0, resources)
-                attribute_pairs.encoded(attribute_pairs.pieces(batch, [1] * len(batch.resources)), 0)
+                attribute_pairs.columns([(0, piece) for piece in attribute_pairs.pieces(batch, [1] * len(batch.resources))], [0])
             case LogBatch():
                 copy.logs(batch, 0, resources, scopes, UUID(int=1), request.received_at_unix_nano)
             case MetricBatch():

@@ -39,6 +39,15 @@ class CompactingStore(Protocol):
         """
         ...
 
+    async def tidy(self) -> int:
+        """Give back the space that pieces have left behind, where it is much; how many bytes, 0 where nothing is to be done.
+
+        Raises:
+            Unavailable: the database is away.
+
+        """
+        ...
+
 
 class CompactAttributesJob:
     """Takes pieces that are enough for a block, and those of days that are over, small ones where they are many; then spans that have none.
@@ -62,4 +71,7 @@ class CompactAttributesJob:
         if spans:
             return Turn(time.perf_counter() - began, f"indexed {spans} spans")
         keys = await self._store.sample()
-        return Turn(time.perf_counter() - began, f"counted the values of {keys} attributes") if keys else None
+        if keys:
+            return Turn(time.perf_counter() - began, f"counted the values of {keys} attributes")
+        freed = await self._store.tidy()
+        return Turn(time.perf_counter() - began, f"freed {freed} bytes of the attribute index") if freed else None

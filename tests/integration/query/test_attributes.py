@@ -17,6 +17,7 @@ from tidegauge.config import Settings
 from tidegauge.model.query import TimeRange
 from tidegauge.model.search import AttributeCondition, Comparison, Where
 from tidegauge.runtime import opened
+from tidegauge.storage.postgres import attribute_index
 from tidegauge.storage.postgres.attribute_hashes import merged, packed
 from tidegauge.storage.postgres.attribute_index import PostgresAttributeIndex
 
@@ -113,6 +114,22 @@ async def test_of_a_long_piece_every_hash_is_found(database: TestDatabase) -> No
             hashes,
         )
         assert found == len(tried)
+
+
+async def test_space_that_pieces_leave_behind_is_given_back(
+    database: TestDatabase, index: PostgresAttributeIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attribute_index, "_LARGE_BYTES", 1 << 20)
+    fill = """
+        INSERT INTO tidegauge.attribute_pieces (start_time, end_time, application_id, span_count, tenant_id, hashes)
+        SELECT now(), now(), -1, 1, 0, decode(repeat('0a', 100000), 'hex') FROM generate_series(1, 40) RETURNING 1
+    """
+    await scalar(database, fill)
+    await scalar(database, "DELETE FROM tidegauge.attribute_pieces WHERE application_id = -1 RETURNING 1")
+    before = await scalar(database, "SELECT pg_total_relation_size('tidegauge.attribute_pieces')")
+    assert await index.tidy() > 1 << 20
+    assert await scalar(database, "SELECT pg_total_relation_size('tidegauge.attribute_pieces')") < before - (1 << 20)
+    assert await index.tidy() == 0
 
 
 async def test_late_spans_join_blocks_that_are_made_already(

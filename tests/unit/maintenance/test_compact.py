@@ -20,6 +20,7 @@ class Store:
     pieces: list[int] = field(default_factory=list)
     hours: list[int] = field(default_factory=list)
     keys: list[int] = field(default_factory=list)
+    freed: list[int] = field(default_factory=list)
 
     async def compact(self) -> int:
         return self.pieces.pop() if self.pieces else 0
@@ -30,13 +31,21 @@ class Store:
     async def sample(self) -> int:
         return self.keys.pop() if self.keys else 0
 
+    async def tidy(self) -> int:
+        return self.freed.pop() if self.freed else 0
+
 
 async def test_blocks_come_before_history_and_that_before_samples() -> None:
-    job = CompactAttributesJob(Store([64], [7], [3]))
+    job = CompactAttributesJob(Store([64], [7], [3], [5]))
     said = []
     while (turn := await job.turn()) is not None:
         said.append(turn.what)
-    assert said == ["made blocks of 64 pieces", "indexed 7 spans", "counted the values of 3 attributes"]
+    assert said == [
+        "made blocks of 64 pieces",
+        "indexed 7 spans",
+        "counted the values of 3 attributes",
+        "freed 5 bytes of the attribute index",
+    ]
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,8 @@ _GRACE = timedelta(seconds=60)
 # Of a turn: at the most a few MB are read, and merged in some 10 ms.
 _SPANS, _PIECES = 2 * BLOCK_SPANS, 2000
 _FETCH, _SAMPLE = 5000, 2000
+# Pieces come and go: what a rush has left behind is given back, where it is worth it.
+_LARGE_BYTES, _GROWTH = 32 << 20, 1.5
 _MOST_CONDITIONS, _MOST_ALTERNATIVES = 8, 16
 _TELLING = frozenset(Comparison) - {Comparison.ABSENT}
 
@@ -42,6 +44,7 @@ class PostgresAttributeIndex:
         self._block_spans = block_spans
         self._grace = grace
         self._sql = sqlfiles.queries("attributes")
+        self._tidied_bytes = 0
 
     async def attribute_candidates(
         self, tenant_id: int, time: TimeRange, application_ids: Sequence[int] | None, conditions: Sequence[AttributeCondition]
@@ -89,6 +92,20 @@ class PostgresAttributeIndex:
             if not found:
                 await connection.execute(self._sql["forget_attribute_keys"])
         return len(found)
+
+    async def tidy(self) -> int:
+        """See ``CompactingStore``."""
+        async with self._database.autocommit() as connection:
+            before = await self._pieces_bytes(connection)
+            if before <= max(_LARGE_BYTES, self._tidied_bytes * _GROWTH):
+                return 0
+            await connection.execute(self._sql["vacuum_pieces"])
+            self._tidied_bytes = await self._pieces_bytes(connection)
+        return max(before - self._tidied_bytes, 1)
+
+    async def _pieces_bytes(self, connection: AsyncConnection) -> int:
+        (row,) = await rows(connection, self._sql["pieces_bytes"], {})
+        return int(row["bytes"])
 
     async def _pieces_of(self, connection: AsyncConnection, window: Row) -> list[StoredPiece]:
         pieces: list[StoredPiece] = []

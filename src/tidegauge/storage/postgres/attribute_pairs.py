@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from struct import Struct
 from typing import Any
 
 import orjson
@@ -16,7 +15,7 @@ import orjson
 from tidegauge.compiled import module as compiled_module
 from tidegauge.model.batch import SpanBatch
 from tidegauge.storage.postgres.attribute_hashes import finalised, key_hash, packed, pair_hash
-from tidegauge.storage.postgres.copy_values import EPOCH_US, NULL, length
+from tidegauge.storage.postgres.reading import timestamp
 
 Signature = tuple[int, int]
 """Of an application, a number that tells its sets of keys and types apart."""
@@ -28,9 +27,6 @@ TYPES: dict[type, int] = {str: 1, int: 2, float: 4, bool: 8, list: 16, dict: 32,
 """Bits of the types of what JSON has, as ``tidegauge.attribute_keys`` keeps them."""
 _SCALARS = (str, int, float)
 _pairs = compiled_module("tidegauge.storage.postgres._attribute_pairs")
-# start_time, end_time, application_id, span_count, tenant_id
-_piece_head = Struct(">hiqiqiiiiih").pack
-_FIELDS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +70,18 @@ def pieces(batch: SpanBatch, applications: Sequence[int], known: Container[Signa
     return [_piece(batch, application, chosen, known) for application, chosen in cut]
 
 
-def encoded(found: Iterable[Piece], tenant_id: int) -> bytes:
-    """Rows of ``tidegauge.attribute_pieces``, for COPY."""
-    out: list[bytes] = []
-    for piece in found:
-        start, end = piece.start_ns // 1000 - EPOCH_US, piece.end_ns // 1000 - EPOCH_US
-        out.append(_piece_head(_FIELDS, 8, start, 8, end, 4, piece.application_id, 4, piece.span_count, 2, tenant_id))
-        out += (NULL,) if piece.hashes is None else (length(len(piece.hashes)), piece.hashes)
-    return b"".join(out)
+def columns(found: Iterable[tuple[int, Piece]], tenant_ids: Sequence[int]) -> dict[str, list[Any]]:
+    """Rows of ``tidegauge.attribute_pieces`` as parameters; ``tenant_ids`` are those of the requests, by whose places the pieces come."""
+    rows = list(found)
+    return {
+        "piece_place": [place + 1 for place, _ in rows],
+        "piece_tenant_id": [tenant_ids[place] for place, _ in rows],
+        "piece_start": [timestamp(piece.start_ns) for _, piece in rows],
+        "piece_end": [timestamp(piece.end_ns) for _, piece in rows],
+        "piece_application_id": [piece.application_id for _, piece in rows],
+        "piece_spans": [piece.span_count for _, piece in rows],
+        "piece_hashes": [piece.hashes for _, piece in rows],
+    }
 
 
 def _piece(batch: SpanBatch, application: int, rows: Sequence[int], known: Container[Signature]) -> Piece:

@@ -30,12 +30,13 @@ from tidegauge.storage.postgres.segments import dense
 _logger = logging.getLogger(__name__)
 _Key = tuple[UUID, int, int, str]
 _Rows = Mapping[str, bytes]
+_Encoded = tuple[_Rows, Sequence[attribute_pairs.Piece]]
 _ATTEMPTS = 3
 _PAUSE_SECONDS = 0.02
 _IN_THE_WAY = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, psycopg.errors.LockNotAvailable)
 # A row is at fault: class 22 data exception, 23 integrity constraint violation, 54 program limit exceeded (an index key too long).
 _REFUSALS = ("22", "23", "54")
-_TABLES = ("traces", "trace_index", "attribute_pieces", "metrics", "metric_histograms", "metric_summaries", "metric_exemplars", "logs")
+_TABLES = ("traces", "trace_index", "metrics", "metric_histograms", "metric_summaries", "metric_exemplars", "logs")
 # To write once more costs as much as to copy so many bytes.
 _SMALL_BYTES = 1 << 17
 _EMPTY = copy.framed(())
@@ -105,7 +106,7 @@ class PostgresIngestStore:
         try:
             interned = await self._dictionaries.intern([request])
             async with self._database.writing() as connection:
-                await self._copy(connection, [await self._encode(*each) for each in interned])
+                await self._copy(connection, [(await self._encode(*each))[0] for each in interned])
                 await connection.rollback()
         except psycopg.Error as error:
             if not _is_refusal(error):
@@ -121,7 +122,10 @@ class PostgresIngestStore:
         await self._attributes.put()
         stored = {key: _outcome(request) for key, (request, _) in interned.items()}
         entries = _entries([(request, stored[key]) for key, (request, _) in interned.items()], self._window)
-        async with self._database.writing_after(self._sql["enter_requests"], entries) as (connection, found):
+        pieces = [(place, piece) for place, (_, found) in enumerate(parts.values()) for piece in found]
+        if pieces:
+            entries |= attribute_pairs.columns(pieces, [request.tenant_id for request, _ in interned.values()])
+        async with self._database.writing_after(self._sql["enter_spans" if pieces else "enter_requests"], entries) as (connection, found):
             epoch = found[0][0]
             if any(ids.epoch not in (None, epoch) for _, ids in interned.values()):
                 raise StaleIds(epoch)
@@ -133,7 +137,7 @@ class PostgresIngestStore:
             if first.keys() - known.keys() - entered:
                 raise NotAsAGroup("the ledger has lost an entry", hint="was a part of it dropped at this moment?")
             straight = dense(interned[key] for key in entered) if self._direct_compress else ()
-            await self._copy(connection, [parts[key] for key in interned if key in entered], straight)
+            await self._copy(connection, [parts[key][0] for key in interned if key in entered], straight)
             await self._rejections.record(connection, [request for key, (request, _) in interned.items() if key in entered])
         return [known.get(_key(request)) or stored[_key(request)] for request in requests]
 
@@ -190,7 +194,7 @@ def _refused(request: IngestRequest, kept: IngestRequest) -> tuple[tuple[int, st
     return tuple([(ordinal, REFUSED, said) for ordinal in sorted(set(request.batch.ordinal) - set(kept.batch.ordinal))])
 
 
-def _entries(requests: Sequence[tuple[IngestRequest, IngestOutcome]], window: timedelta) -> Mapping[str, object]:
+def _entries(requests: Sequence[tuple[IngestRequest, IngestOutcome]], window: timedelta) -> dict[str, object]:
     return {
         "digest": [request.digest for request, _ in requests],
         "tenant_id": [request.tenant_id for request, _ in requests],
@@ -203,16 +207,20 @@ def _entries(requests: Sequence[tuple[IngestRequest, IngestOutcome]], window: ti
     }
 
 
-async def _encoded(request: IngestRequest, ids: Interned, attributes: AttributeCatalogue | None) -> _Rows:
-    """The request's rows by table; then it is others' turn: answers and other commits must not wait for a whole group's."""
+async def _encoded(request: IngestRequest, ids: Interned, attributes: AttributeCatalogue | None) -> _Encoded:
+    """The request's rows by table, and its pieces of the attribute index.
+
+    Then it is others' turn: answers and other commits must not wait for a whole group's.
+    """
     rows = _encode(request, ids, attributes)
     await asyncio.sleep(0)
     return rows
 
 
-def _encode(request: IngestRequest, ids: Interned, attributes: AttributeCatalogue | None) -> dict[str, bytes]:
+def _encode(request: IngestRequest, ids: Interned, attributes: AttributeCatalogue | None) -> _Encoded:
     batch, tenant = request.batch, request.tenant_id
     buffers: dict[str, bytes] = {}
+    pieces: Sequence[attribute_pairs.Piece] = ()
     match batch:
         case SpanBatch():
             buffers["traces"] = copy.spans(batch, tenant, ids.resources, ids.scopes, ids.rollup_names)
@@ -221,7 +229,6 @@ def _encode(request: IngestRequest, ids: Interned, attributes: AttributeCatalogu
                 applications = [application for _, application in ids.resources]
                 pieces = attribute_pairs.pieces(batch, applications, attributes.known)
                 attributes.note(tenant, batch, applications, pieces)
-                buffers["attribute_pieces"] = attribute_pairs.encoded(pieces, tenant)
         case MetricBatch():
             buffers["metrics"] = copy.numbers(batch.numbers, ids.series)
             buffers["metric_histograms"] = copy.histograms(batch.histograms, ids.series)
@@ -229,4 +236,4 @@ def _encode(request: IngestRequest, ids: Interned, attributes: AttributeCatalogu
             buffers["metric_exemplars"] = copy.exemplars(batch.exemplars, ids.series)
         case LogBatch():
             buffers["logs"] = copy.logs(batch, tenant, ids.resources, ids.scopes, request.digest, request.received_at_unix_nano)
-    return buffers
+    return buffers, pieces
