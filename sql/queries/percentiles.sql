@@ -51,6 +51,45 @@ SELECT
 FROM tidegauge.service_totals_daily_stored p
 WHERE p.application_id = ANY (%(applications)s::integer[]) AND p.bucket >= %(start)s::timestamptz AND p.bucket < %(end)s::timestamptz;
 
+-- name: of_one_minutely
+-- Durations by minute of one application, with the shortest and the longest: of many they are looked up sooner than joined.
+SELECT
+    (extract(epoch FROM p.bucket) * 1000000)::bigint, p.application_id, NULL::text, NULL::smallint, p.duration_buckets, p.counts,
+    t.duration_min_ns, t.duration_max_ns
+FROM tidegauge.service_percentiles_minutely_stored p
+LEFT JOIN (
+    SELECT s.application_id, s.bucket, s.duration_min_ns, s.duration_max_ns FROM tidegauge.service_totals_minutely_stored s
+    WHERE s.application_id = ANY (%(applications)s::integer[]) AND s.bucket >= %(start)s::timestamptz AND s.bucket < %(end)s::timestamptz
+) t ON t.application_id = p.application_id AND t.bucket = p.bucket
+WHERE p.application_id = ANY (%(applications)s::integer[]) AND p.bucket >= %(start)s::timestamptz AND p.bucket < %(end)s::timestamptz
+LIMIT %(limit)s;
+
+-- name: of_one_hourly
+-- Durations by hour of one application, with the shortest and the longest: of many they are looked up sooner than joined.
+SELECT
+    (extract(epoch FROM p.bucket) * 1000000)::bigint, p.application_id, NULL::text, NULL::smallint, p.duration_buckets, p.counts,
+    t.duration_min_ns, t.duration_max_ns
+FROM tidegauge.service_percentiles_hourly_stored p
+LEFT JOIN (
+    SELECT s.application_id, s.bucket, s.duration_min_ns, s.duration_max_ns FROM tidegauge.service_totals_hourly_stored s
+    WHERE s.application_id = ANY (%(applications)s::integer[]) AND s.bucket >= %(start)s::timestamptz AND s.bucket < %(end)s::timestamptz
+) t ON t.application_id = p.application_id AND t.bucket = p.bucket
+WHERE p.application_id = ANY (%(applications)s::integer[]) AND p.bucket >= %(start)s::timestamptz AND p.bucket < %(end)s::timestamptz
+LIMIT %(limit)s;
+
+-- name: of_one_daily
+-- Durations by day of one application, with the shortest and the longest: of many they are looked up sooner than joined.
+SELECT
+    (extract(epoch FROM p.bucket) * 1000000)::bigint, p.application_id, NULL::text, NULL::smallint, p.duration_buckets, p.counts,
+    t.duration_min_ns, t.duration_max_ns
+FROM tidegauge.service_percentiles_daily_stored p
+LEFT JOIN (
+    SELECT s.application_id, s.bucket, s.duration_min_ns, s.duration_max_ns FROM tidegauge.service_totals_daily_stored s
+    WHERE s.application_id = ANY (%(applications)s::integer[]) AND s.bucket >= %(start)s::timestamptz AND s.bucket < %(end)s::timestamptz
+) t ON t.application_id = p.application_id AND t.bucket = p.bucket
+WHERE p.application_id = ANY (%(applications)s::integer[]) AND p.bucket >= %(start)s::timestamptz AND p.bucket < %(end)s::timestamptz
+LIMIT %(limit)s;
+
 -- name: counted_minutely
 -- Durations by minute, and by application, operation and kind where they are to be told apart.
 SELECT

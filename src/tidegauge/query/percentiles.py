@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
+from typing import Any
 
 from tidegauge.errors import InvalidArgument, NotFound
 from tidegauge.model.query import SeriesSelector, TimeRange
@@ -209,33 +211,44 @@ def _duration_line(
 ) -> DurationLine:
     rows.sort(key=itemgetter(0))
     line = DurationLine(key, [], [], [[] for _ in quantiles])
-    for time, found in groupby(rows, key=lambda row: start_of(row[0])):
-        buckets, counts, least, greatest = _together(list(found))
+    found = []
+    for time, buckets, counts, least, greatest in _by_step([start_of(row[0]) for row in rows], rows):
         line.times_unix_nano.append(time)
         line.counts.append(sum(counts))
-        for column, value in zip(line.durations_ns, duration_quantiles(buckets, counts, quantiles, least, greatest), strict=True):
-            column.append(value)
+        found.append(duration_quantiles(buckets, counts, quantiles, least, greatest))
+    for column, values in zip(line.durations_ns, zip(*found, strict=True), strict=False):
+        column.extend(values)
     return line
+
+
+_OfStep = tuple[int, Sequence[int], Sequence[int], int | None, int | None]
+
+
+def _by_step(starts: Sequence[int], rows: list[DurationCounts]) -> Iterable[_OfStep]:
+    """Where a step begins, and its buckets, counts, shortest and longest duration; ``starts`` are those of the rows' steps, in order."""
+    if len(set(starts)) == len(rows):
+        # The usual case of many steps.
+        return ((start, *row[2:]) for start, row in zip(starts, rows, strict=True))
+    together = groupby(zip(starts, rows, strict=True), key=itemgetter(0))
+    return ((start, *_together([row for _, row in members])) for start, members in together)
 
 
 def _together(rows: list[DurationCounts]) -> tuple[Sequence[int], Sequence[int], int | None, int | None]:
     """Buckets, counts, the shortest and the longest duration of a step."""
     if len(rows) == 1:
-        # The usual case of many steps.
         return rows[0][2:]
-    merged: dict[int, int] = {}
-    for row in rows:
-        for bucket, count in zip(row.buckets, row.counts, strict=True):
-            merged[bucket] = merged.get(bucket, 0) + count
+    merged: defaultdict[int, int] = defaultdict(int)
+    all_counts = chain.from_iterable([row[3] for row in rows])
+    for bucket, count in zip(chain.from_iterable([row[2] for row in rows]), all_counts, strict=True):
+        merged[bucket] += count
     buckets = sorted(merged)
-    least, greatest = _extreme(min, [row.least_ns for row in rows]), _extreme(max, [row.greatest_ns for row in rows])
+    least, greatest = _extreme(min, [row[4] for row in rows]), _extreme(max, [row[5] for row in rows])
     return buckets, [merged[bucket] for bucket in buckets], least, greatest
 
 
-def _extreme(of: Callable[[list[int]], int], values: Sequence[int | None]) -> int | None:
+def _extreme(of: Callable[[Iterable[Any]], int], values: Sequence[int | None]) -> int | None:
     """None where one of them is not known."""
-    known = [value for value in values if value is not None]
-    return of(known) if len(known) == len(values) else None
+    return None if None in values else of(values)
 
 
 @dataclass(slots=True)
