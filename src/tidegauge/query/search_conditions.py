@@ -20,8 +20,11 @@ CONDITION_FORM = (
 TEXT_MAX = 200
 _MAX_CONDITIONS = 16
 _QUOTED = r'"((?:[^"\\]|\\.)*)"'
+# Of stripped texts; as in matchers.py, no two parts can take the same spaces.
 _CONDITION = re.compile(
-    rf"\s*(!)?(?:(span|resource|scope|event|link):)?(?:{_QUOTED}|([^=!<>~\"]+?))\s*(?:(=~|!~|!=|<=|>=|=|<|>)\s*(.*?)\s*)?", re.DOTALL
+    rf"(!)?\s*(?:(span|resource|scope|event|link):)?\s*(?:{_QUOTED}|([^=!<>~\"\s](?:[^=!<>~\"]*[^=!<>~\"\s])?))\s*"
+    r"(?:(=~|!~|!=|<=|>=|=|<|>)\s*(.*))?",
+    re.DOTALL,
 )
 
 
@@ -46,7 +49,7 @@ def parse_conditions(
 
 
 def _condition(text: str, parameter: str) -> AttributeCondition:
-    match = _CONDITION.fullmatch(text)
+    match = _CONDITION.fullmatch(text.strip())
     if match is None or "\0" in text or (match[1] and match[5]):
         raise InvalidArgument(f"{parameter}={text!r} is not a condition", hint=f"expected {CONDITION_FORM}", parameter=parameter)
     absent, prefix, quoted, bare, operator, value = match.groups()

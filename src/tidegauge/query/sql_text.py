@@ -31,13 +31,13 @@ _FUNCTIONS = (
     r"timescaledb_(pre|post)_restore", r"(attach|detach)_tablespaces?",
     r"lo_(import|export|create?|open|close|get|put|from_bytea|unlink|truncate(64)?|lseek(64)?|tell(64)?)",
 )  # fmt: skip
-_REFUSED = re.compile(rf"(?<![\w$])({'|'.join(_FUNCTIONS)})(?![\w$])", re.IGNORECASE)
+_REFUSED = re.compile(rf"(?<![\w$])(?=[^\W\d])({'|'.join(_FUNCTIONS)})(?![\w$])", re.IGNORECASE)
 # An identifier with escapes, U&"…", could spell any name (PostgreSQL's manual, 4.1.2.3). Nobody needs one here.
 _ESCAPED = re.compile(r"(?<![\w$])u&\"", re.IGNORECASE)
 _TOKEN = re.compile(
     r"--[^\n]*|/\*|"
     r"(?<![\w$])[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|"
-    r"(?<![\w$])(?P<dollar>\$(?:[^\W\d]\w*)?\$).*?(?P=dollar)|"
+    r"(?<![\w$])(?P<dollar>\$(?:[^\W\d]\w*)?\$)|"
     r"::|(?<![\w:\])\"])(?P<name>:[^\W\d]\w*)",
     re.DOTALL,
 )
@@ -87,6 +87,10 @@ def with_numbers(text: str, names: Mapping[str, object]) -> tuple[str, list[str]
         parts.append(text[at : token.start()])
         if token[0] == "/*":
             end = _comment_end(text, token.start())
+            parts.append(text[token.start() : end])
+        elif token["dollar"]:
+            # Without an end it is PostgreSQL's to refuse. Looked for here, since a pattern would look for each tag's end to the text's end.
+            end = (text.find(token[0], end) + 1 or len(text) + 1) - 1 + len(token[0])
             parts.append(text[token.start() : end])
         elif token["name"]:
             name = token["name"][1:]

@@ -29,6 +29,8 @@ _UNIX = re.compile(r"(\d{1,20})(?:\.(\d{1,9}))?")
 _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d:\d\d)(?:[.,](\d{1,9}))?(Z|[+ -]\d\d:\d\d))?", re.IGNORECASE)
 _LAST_NS = (1 << 63) - 1
 _FIRST_DAY = date(1970, 1, 1)
+# Characters. What is longer is none of these forms, and would take long to be told from them.
+_LONGEST = 100
 
 
 def parse_time(text: str, now_ns: int, parameter: str) -> int:
@@ -39,9 +41,11 @@ def parse_time(text: str, now_ns: int, parameter: str) -> int:
 
     """
     stripped = text.strip()
-    found = _relative(stripped, now_ns) if stripped.startswith("now") else _unix(stripped)
-    if found is None:
-        found = _rfc3339(stripped)
+    found = None
+    if len(stripped) <= _LONGEST:
+        found = _relative(stripped, now_ns) if stripped.startswith("now") else _unix(stripped)
+        if found is None:
+            found = _rfc3339(stripped)
     if found is None:
         raise InvalidArgument(f"{parameter}={text!r} is not a time", hint=f"expected {TIME_FORMS}", parameter=parameter)
     if not 0 <= found <= _LAST_NS:
@@ -56,7 +60,7 @@ def parse_duration(text: str, parameter: str) -> int:
         InvalidArgument: not such a text, or longer than 292 years.
 
     """
-    found = _duration(text.strip())
+    found = _duration(text.strip()) if len(text) <= _LONGEST else None
     if found is None or found > _LAST_NS:
         raise InvalidArgument(f"{parameter}={text!r} is not a duration", hint=f"expected {DURATION_FORMS}", parameter=parameter)
     return found

@@ -7,6 +7,7 @@ import pytest
 from tidegauge.errors import InvalidArgument
 from tidegauge.model.query import AttributeFilter
 from tidegauge.model.search import AttributeCondition, Comparison, Where
+from tidegauge.query.matchers import parse_attributes, parse_matchers
 from tidegauge.query.patterns import check_pattern
 from tidegauge.query.search_conditions import parse_conditions, parse_text
 
@@ -53,6 +54,19 @@ def test_what_is_no_condition(written: str) -> None:
     with pytest.raises(InvalidArgument) as refused:
         parse_conditions([written])
     assert refused.value.parameter == "attribute"
+
+
+@pytest.mark.parametrize("written", [" " * 30_000 + '"', "!" + " " * 30_000 + '"', "a" + " " * 30_000 + '"', "a =" + " " * 30_000 + "\0"])
+def test_long_ones_are_refused_at_once(written: str) -> None:
+    # Were two parts of the pattern to take the same spaces, this would not end.
+    for parse in (parse_conditions, parse_matchers, parse_attributes):
+        with pytest.raises(InvalidArgument):
+            parse([written])
+
+
+def test_spaces_around_the_parts_mean_nothing() -> None:
+    assert parse_conditions(["  !  event:  a b  "]) == parse_conditions(["!event:a b"])
+    assert parse_conditions(['\ta  =~  "x y"  ']) == parse_conditions(['a=~"x y"'])
 
 
 def test_there_are_not_too_many() -> None:

@@ -27,6 +27,12 @@ def test_names_become_numbers_outside_of_strings_and_comments(text: str, numbere
     assert with_numbers(text, values) == (numbered, list(values))
 
 
+def test_quotes_without_an_end_are_left_to_postgresql() -> None:
+    # Were the end of each looked for behind it, these would take minutes.
+    many = " ".join([f"$a{n:x}$" for n in range(13_000)])
+    assert with_numbers(f"SELECT :a, {many}", {"a": 1}) == (f"SELECT $1, {many}", ["a"])
+
+
 def test_names_without_values_and_values_without_names_are_refused() -> None:
     with pytest.raises(InvalidArgument, match=":b has no value"):
         with_numbers("SELECT :a, :b", {"a": 1})
