@@ -24,6 +24,15 @@ def statement(text: str, given: Mapping[str, object] | Sequence[object]) -> Stat
     """
     if len(given) > MAX_PARAMETERS:
         raise InvalidArgument(f"there are {len(given)} parameters", hint=f"{MAX_PARAMETERS} are the most", parameter="parameters")
+    try:
+        return _statement(text, given)
+    except (RecursionError, orjson.JSONEncodeError) as error:
+        raise InvalidArgument(
+            "a parameter is nested too deeply", hint="give a document as a string: $1::jsonb", parameter="parameters"
+        ) from error
+
+
+def _statement(text: str, given: Mapping[str, object] | Sequence[object]) -> Statement:
     if isinstance(given, Mapping):
         numbered, names = with_numbers(text, given) if given else (text, [])
         return Statement(numbered, [_parameter(given[name]) for name in names])

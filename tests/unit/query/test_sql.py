@@ -42,6 +42,15 @@ def test_names_without_values_and_values_without_names_are_refused() -> None:
         sql_parameters.statement("SELECT 1", [0] * (sql_parameters.MAX_PARAMETERS + 1))
 
 
+def test_values_that_are_nested_too_deeply_are_refused() -> None:
+    deep: list[object] = []
+    for _ in range(1_000):
+        deep = [deep]
+    for value in ({"a": deep}, deep):
+        with pytest.raises(InvalidArgument, match="nested too deeply"):
+            sql_parameters.statement("SELECT $1", [value])
+
+
 def test_values_have_the_types_that_json_tells() -> None:
     values = [True, 1, 2**31, 2**63, 0.1, "a", None, {"k": [1]}, [1, None, 'a"b\\', [True]]]
     assert sql_parameters.statement("", values).parameters == [
