@@ -53,9 +53,23 @@ SELECT (extract(epoch FROM max(m.bucket) + INTERVAL '1 minute') * 1000000)::bigi
 SELECT
     (extract(epoch FROM lower(r.range)) * 1000000)::bigint AS start_us, (extract(epoch FROM upper(r.range)) * 1000000)::bigint AS end_us
 FROM (
-    SELECT unnest(range_agg(tstzrange(p.bucket, p.bucket + INTERVAL '1 minute'))) AS range
-    FROM tidegauge.service_map_pending(%(start)s::timestamptz - INTERVAL '1 minute', %(end)s::timestamptz) p
-    WHERE p.bucket <= (SELECT max(m.bucket) FROM tidegauge.service_map_minutes m)
+    SELECT unnest(range_agg(tstzrange(x.range_start, x.range_end))) AS range
+    FROM (
+        SELECT p.bucket, p.bucket + INTERVAL '1 minute'
+        FROM tidegauge.service_map_pending(%(start)s::timestamptz - INTERVAL '1 minute', %(end)s::timestamptz) p
+        WHERE p.bucket <= (SELECT max(m.bucket) FROM tidegauge.service_map_minutes m)
+        UNION ALL
+        -- Minutes are found by a rollup of spans: where that is out of date itself, nobody knows yet which of them wait.
+        SELECT greatest(date_trunc('minute', w.since), %(start)s::timestamptz), least(w.until, %(end)s::timestamptz)
+        FROM tidegauge.tier_states('traces') t
+        CROSS JOIN generate_series(1, array_length(t.pending_us, 1), 2) i
+        CROSS JOIN LATERAL (
+            SELECT
+                to_timestamp(t.pending_us[i] / 1000000.0) AS since,
+                date_trunc('minute', to_timestamp((t.pending_us[i + 1] + 59999999) / 1000000.0)) AS until
+        ) w
+        WHERE t.level = 'minutely' AND w.since < %(end)s::timestamptz AND w.until > %(start)s::timestamptz
+    ) x (range_start, range_end)
 ) r
 ORDER BY 1;
 
