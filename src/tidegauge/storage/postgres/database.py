@@ -157,6 +157,21 @@ class Database:
                         await self._begin(connection, "BEGIN READ ONLY", limit=limit)
                         yield connection
 
+    @asynccontextmanager
+    async def reading_after(self, statement: str, parameters: Mapping[str, Any]) -> AsyncIterator[tuple[AsyncConnection, list[Any]]]:
+        """A read-only transaction that begins with a statement, all in one round trip; the connection and the statement's rows.
+
+        Raises:
+            CircuitOpen: the database was away so often that it is not asked.
+            Unavailable: the database is away, or the statement ran into its limit.
+
+        """
+        with self._guard("read"):
+            async with self._connection() as connection, self._errors():
+                with self._patient(connection):
+                    async with self._ended(connection):
+                        yield connection, await self._begin(connection, "BEGIN READ ONLY", statement, parameters)
+
     async def read(
         self, statement: str, parameters: Mapping[str, Any], prepared: Callable[[AsyncConnection], AsyncCursor[Any]]
     ) -> list[Any]:

@@ -15,7 +15,7 @@ from tidegauge.storage import sqlfiles
 from tidegauge.storage.interface import Page
 from tidegauge.storage.postgres.database import Database
 from tidegauge.storage.postgres.log_parameters import LogKey, conditions, cursor_of, may_match, page
-from tidegauge.storage.postgres.reading import LAST_TIMESTAMP, Row, resources, rows, scopes, span_hex, timestamp, trace_hex
+from tidegauge.storage.postgres.reading import LAST_TIMESTAMP, Row, origins, rows, span_hex, timestamp, trace_hex
 
 # tidegauge.logs.time_source: where the column timestamp comes from.
 _FROM_TIME = 0
@@ -190,8 +190,7 @@ class PostgresLogStore:
         return [row["application_id"] for row in await rows(connection, self._sql["applications_named"], parameters)]
 
     async def _records(self, connection: AsyncConnection, found: Sequence[Row]) -> list[StoredLog]:
-        by_resource = await resources(connection, self._dictionaries["resources"], {row["resource_id"] for row in found})
-        by_scope = await scopes(connection, self._dictionaries["scopes"], {row["scope_id"] for row in found})
+        by_resource, by_scope = await origins(connection, self._dictionaries, found)
         return [_log(row, by_resource[row["resource_id"]], by_scope[row["scope_id"]]) for row in found]
 
 

@@ -76,33 +76,39 @@ def application(row: Row) -> Application:
     )
 
 
-async def resources(connection: AsyncConnection, statement: LiteralString, ids: Collection[int]) -> dict[int, StoredResource]:
-    """Resources by id."""
-    return {
-        row["resource_id"]: StoredResource(
-            application=application(row),
-            schema_url=row["schema_url"],
-            attributes=row["attributes"],
-            dropped_attributes_count=row["dropped_attributes_count"],
-            original=row["original"],
-        )
-        for row in await rows(connection, statement, {"ids": sorted(ids)})
-    }
+async def origins(
+    connection: AsyncConnection, statements: Mapping[str, LiteralString], found: Collection[Row]
+) -> tuple[dict[int, StoredResource], dict[int, StoredScope]]:
+    """Resources and scopes of rows, by id, in one round trip; ``statements`` are those of sql/queries/applications."""
+    async with connection.pipeline():
+        of_resources, of_scopes = by_name(connection), by_name(connection)
+        await of_resources.execute(statements["resources"], {"ids": sorted({row["resource_id"] for row in found})})
+        await of_scopes.execute(statements["scopes"], {"ids": sorted({row["scope_id"] for row in found})})
+    return (
+        {row["resource_id"]: _resource(row) for row in await of_resources.fetchall()},
+        {row["scope_id"]: _scope(row) for row in await of_scopes.fetchall()},
+    )
 
 
-async def scopes(connection: AsyncConnection, statement: LiteralString, ids: Collection[int]) -> dict[int, StoredScope]:
-    """Scopes by id."""
-    return {
-        row["scope_id"]: StoredScope(
-            name=row["name"],
-            version=row["version"],
-            schema_url=row["schema_url"],
-            attributes=row["attributes"],
-            dropped_attributes_count=row["dropped_attributes_count"],
-            original=row["original"],
-        )
-        for row in await rows(connection, statement, {"ids": sorted(ids)})
-    }
+def _resource(row: Row) -> StoredResource:
+    return StoredResource(
+        application=application(row),
+        schema_url=row["schema_url"],
+        attributes=row["attributes"],
+        dropped_attributes_count=row["dropped_attributes_count"],
+        original=row["original"],
+    )
+
+
+def _scope(row: Row) -> StoredScope:
+    return StoredScope(
+        name=row["name"],
+        version=row["version"],
+        schema_url=row["schema_url"],
+        attributes=row["attributes"],
+        dropped_attributes_count=row["dropped_attributes_count"],
+        original=row["original"],
+    )
 
 
 def attribute_conditions(filters: Sequence[AttributeFilter]) -> dict[str, object]:

@@ -20,9 +20,8 @@ from tidegauge.storage.postgres.database import Database
 from tidegauge.storage.postgres.reading import (
     LAST_TIMESTAMP,
     Row,
-    resources,
+    origins,
     rows,
-    scopes,
     span_hex,
     trace_hex,
 )
@@ -93,16 +92,15 @@ class PostgresTraceStore:
     async def trace(self, tenant_id: int, trace_id: str, limit: int) -> StoredTrace | None:
         """See ``TraceStore``."""
         wanted = {"trace_id": UUID(trace_id), "tenant_id": tenant_id}
-        async with self._database.reading() as connection:
-            (bounds,) = await rows(connection, self._sql["trace_bounds"], wanted)
+        async with self._database.reading_after(self._sql["trace_bounds"], wanted) as (connection, (row,)):
+            bounds = dict(zip(("start_time", "end_time", "span_count", "application_ids"), row, strict=True))
             if bounds["start_time"] is None:
                 found = await rows(connection, self._kept["kept_trace"], wanted | {"limit": limit + 1})
             else:
                 found = await self._trace_rows(connection, wanted, bounds, limit + 1)
             if not found:
                 return None
-            by_resource = await resources(connection, self._dictionaries["resources"], {row["resource_id"] for row in found})
-            by_scope = await scopes(connection, self._dictionaries["scopes"], {row["scope_id"] for row in found})
+            by_resource, by_scope = await origins(connection, self._dictionaries, found)
         count = bounds["span_count"] or len(found)
         return StoredTrace(_spans(found[:limit], by_resource, by_scope), count, truncated=len(found) > limit)
 
