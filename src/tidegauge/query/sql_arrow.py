@@ -40,6 +40,13 @@ _TYPES = {
 }
 
 
+class _ParquetWriter(pq.ParquetWriter):  # type: ignore[misc]
+    """Ended by who uses it alone: theirs writes its end, when it is forgotten, into the closed file of an answer that failed."""
+
+    def __del__(self) -> None:
+        """Nothing."""
+
+
 class ArrowWriter:
     """An Arrow IPC stream, or a Parquet file.
 
@@ -65,7 +72,7 @@ class ArrowWriter:
         self._columns = columns
         self._schema = pa.schema([pa.field(each.name, self._type(each), metadata={"postgresql.type": each.type}) for each in columns])
         # Not sink by name: what is written goes through Python's file, which may lie on disk.
-        make = pq.ParquetWriter if self._parquet else pa.ipc.new_stream
+        make = _ParquetWriter if self._parquet else pa.ipc.new_stream
         options = {"compression": "zstd"} if self._parquet else {}
         self._writer = make(pa.PythonFile(self._file, mode="w"), self._schema, **options)
 
