@@ -350,6 +350,12 @@ async def test_what_cannot_be_searched_is_named(client: Client, parameters: dict
     assert [fault["parameter"] for fault in problem["errors"]] == list(parameters)
 
 
+async def test_durations_the_wrong_way_round_are_refused(client: Client) -> None:
+    for name in ("duration", "trace_duration"):
+        problem = await client.refused(SEARCH, view="traces", **{f"min_{name}": "2s", f"max_{name}": "1s"})
+        assert [fault["parameter"] for fault in problem["errors"]] == [f"min_{name}"]
+
+
 async def test_a_cursor_of_another_order_is_refused(client: Client, sent: Reference) -> None:
     page = await client.get(SEARCH, limit=1, **sent.time)
     for other in ({"order": "slowest"}, {"view": "traces"}):

@@ -78,14 +78,15 @@ class SearchParameters(PageParameters):
     def spans(self, time: TimeRange) -> SpanFilter:
         """What a span has to be."""
         attributes, conditions = parse_conditions(self.attribute)
+        least, most = _durations(self.min_duration, self.max_duration, "min_duration")
         return SpanFilter(
             time=time,
             service=self.service,
             operation=self.operation,
             kind=None if self.kind is None else traces.parse_kind(self.kind),
             status_code=None if self.status is None else traces.parse_status(self.status),
-            min_duration_ns=_duration(self.min_duration, "min_duration"),
-            max_duration_ns=_duration(self.max_duration, "max_duration"),
+            min_duration_ns=least,
+            max_duration_ns=most,
             attributes=attributes,
             conditions=conditions,
             text=parse_text(self.text),
@@ -141,12 +142,8 @@ async def get_trace(
 
 
 async def _find_traces(context: Context, query: SearchParameters, limit: int, place: Place) -> Response:
-    wanted = TraceFilter(
-        spans=query.spans(place.time),
-        errors=query.errors,
-        min_duration_ns=_duration(query.min_trace_duration, "min_trace_duration"),
-        max_duration_ns=_duration(query.max_trace_duration, "max_trace_duration"),
-    )
+    least, most = _durations(query.min_trace_duration, query.max_trace_duration, "min_trace_duration")
+    wanted = TraceFilter(spans=query.spans(place.time), errors=query.errors, min_duration_ns=least, max_duration_ns=most)
     found = await traces.find_traces(context.services.traces, context.tenant_id, wanted, limit, place.after, query.order)
     return answers.json({"traces": [_trace(row) for row in found.rows], "next_cursor": found.next_cursor, "meta": _meta(found)})
 
@@ -155,8 +152,13 @@ def _meta(found: Found[T]) -> Json:
     return {"complete": found.complete, "searched_to": None if found.reached_ns is None else formats.time(found.reached_ns)}
 
 
-def _duration(text: str | None, parameter: str) -> int | None:
-    return None if text is None else parse_duration(text, parameter)
+def _durations(least: str | None, most: str | None, parameter: str) -> tuple[int | None, int | None]:
+    """``parameter`` is the first one's name; the other's begins with max_ instead."""
+    other = parameter.replace("min_", "max_")
+    found = None if least is None else parse_duration(least, parameter), None if most is None else parse_duration(most, other)
+    if found[0] is not None and found[1] is not None and found[0] > found[1]:
+        raise InvalidArgument(f"{parameter}={least!r} is longer than {other}={most!r}", hint="both are inclusive", parameter=parameter)
+    return found
 
 
 def _span(row: SpanSummary) -> Json:
