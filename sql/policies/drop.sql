@@ -38,6 +38,7 @@ DROP PROCEDURE IF EXISTS tidegauge.repair_rollups();
 DROP FUNCTION IF EXISTS tidegauge.record_repair(text, timestamptz, timestamptz);
 DROP FUNCTION IF EXISTS tidegauge.next_repair(text, timestamptz);
 DROP FUNCTION IF EXISTS tidegauge.waiting_ranges(text);
+DROP FUNCTION IF EXISTS tidegauge.source_chunks(text);
 DROP FUNCTION IF EXISTS tidegauge.watermark(text);
 DROP FUNCTION IF EXISTS tidegauge.repair_window(text, timestamptz);
 DROP FUNCTION IF EXISTS tidegauge.apply_lifecycle(boolean);

@@ -38,6 +38,16 @@ LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
     WHERE c.user_view_schema = 'tidegauge' AND c.user_view_name = watermark.relation
 $$;
 
+-- The ranges of the chunks that a rollup is made from. By number: timescaledb_information.chunks knows every chunk there is, by name.
+CREATE OR REPLACE FUNCTION tidegauge.source_chunks(relation text) RETURNS TABLE (range_start timestamptz, range_end timestamptz)
+LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+    SELECT _timescaledb_functions.to_timestamp(s.range_start), _timescaledb_functions.to_timestamp(s.range_end)
+    FROM _timescaledb_catalog.continuous_agg c
+    JOIN _timescaledb_catalog.dimension d ON d.hypertable_id = c.raw_hypertable_id
+    JOIN _timescaledb_catalog.dimension_slice s ON s.dimension_id = d.id
+    WHERE c.user_view_schema = 'tidegauge' AND c.user_view_name = source_chunks.relation
+$$;
+
 -- What waits to be refreshed in a rollup at this moment, oldest first: parts of its buckets that are out of date and whose source has chunks.
 CREATE OR REPLACE FUNCTION tidegauge.waiting_ranges(relation text)
 RETURNS TABLE (waiting_start timestamptz, waiting_end timestamptz)
@@ -48,9 +58,7 @@ LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
         SELECT unnest(range_agg(tstzrange(p.pending_start, p.pending_end))) AS range
         FROM tidegauge.lifecycle l
         CROSS JOIN LATERAL tidegauge.repair_window(l.relation, now()) w
-        JOIN timescaledb_information.chunks k
-            ON format('%I.%I', k.hypertable_schema, k.hypertable_name)::regclass = tidegauge.hypertable_of(l.source)
-            AND k.range_start < w.window_end AND k.range_end > w.window_start
+        JOIN tidegauge.source_chunks(waiting_ranges.relation) k ON k.range_start < w.window_end AND k.range_end > w.window_start
         CROSS JOIN LATERAL tidegauge.pending_ranges(
             l.relation, greatest(w.window_start, k.range_start), least(w.window_end, k.range_end)
         ) p
@@ -73,9 +81,8 @@ LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
         SELECT least(w.window_end, greatest(tidegauge.watermark(l.relation), p.window_start)) AS bound
         FROM tidegauge.refresh_window(l.relation) p
     ) b
-    JOIN timescaledb_information.chunks k
-        ON format('%I.%I', k.hypertable_schema, k.hypertable_name)::regclass = tidegauge.hypertable_of(l.source)
-        AND k.range_start < b.bound AND k.range_end > greatest(w.window_start, next_repair.since)
+    JOIN tidegauge.source_chunks(next_repair.relation) k
+        ON k.range_start < b.bound AND k.range_end > greatest(w.window_start, next_repair.since)
     CROSS JOIN LATERAL tidegauge.pending_ranges(
         l.relation, greatest(w.window_start, k.range_start, next_repair.since), least(b.bound, k.range_end)
     ) p

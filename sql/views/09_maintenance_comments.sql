@@ -35,6 +35,7 @@ BEGIN
         ('FUNCTION', 'tidegauge.repair_window(text, timestamptz)', 'Buckets of a rollup that may be refreshed: those that its source holds whole.'),
         ('FUNCTION', 'tidegauge.watermark(text)', 'Up to where a rollup is read from what is materialised; NULL: nothing is.'),
         ('FUNCTION', 'tidegauge.waiting_ranges(text)', 'What waits to be refreshed in a rollup, oldest first.'),
+        ('FUNCTION', 'tidegauge.source_chunks(text)', 'Ranges of the chunks that a rollup is made from.'),
         ('FUNCTION', 'tidegauge.next_repair(text, timestamptz)', 'The oldest late data of a rollup that begins at or after a moment.'),
         ('FUNCTION', 'tidegauge.record_repair(text, timestamptz, timestamptz)', 'Counts a repair.'),
         ('PROCEDURE', 'tidegauge.repair_rollups()', 'Refreshes what came late, in all rollups.'),
