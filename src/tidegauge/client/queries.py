@@ -127,11 +127,11 @@ def duration_percentiles(q: Sequence[float], **conditions: Any) -> Call[Table[ro
         document = response.json()
         found = [
             rows.DurationPercentile(
-                instant_of_seconds(point["time"]), group["service"], group["operation"], group["kind"], quantile, duration, point["count"]
+                instant_of_seconds(time), group["service"], group["operation"], group["kind"], quantile, duration, count
             )
             for group in document["groups"]
-            for point in group["points"]
-            for quantile, duration in zip(document["quantiles"], point["durations_ns"], strict=True)
+            for quantile, durations in zip(document["quantiles"], group["durations_ns"], strict=True)
+            for time, count, duration in zip(group["times"], group["counts"], durations, strict=True)
         ]
         return Table(rows.DurationPercentile, found, document["meta"])
 
