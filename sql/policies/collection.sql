@@ -165,14 +165,14 @@ BEGIN
 END
 $$;
 
--- Whether names or descriptions alone are to go.
+-- Whether names or descriptions alone are to go. Since when is asked once, and not for each of them: that takes a look at the catalogue.
 CREATE OR REPLACE FUNCTION tidegauge.unseen_names(before timestamptz) RETURNS boolean
 LANGUAGE sql STABLE AS $$
     SELECT EXISTS (
-        SELECT FROM tidegauge.span_names o WHERE o.last_seen < coalesce(before, tidegauge.unseen_before('span_names'))
+        SELECT FROM tidegauge.span_names o WHERE o.last_seen < (SELECT coalesce(before, tidegauge.unseen_before('span_names')))
     ) OR EXISTS (
         SELECT FROM tidegauge.metric_metadata o
-        WHERE o.updated_at < coalesce(before, tidegauge.unseen_before('metric_metadata'))
+        WHERE o.updated_at < (SELECT coalesce(before, tidegauge.unseen_before('metric_metadata')))
         AND NOT EXISTS (SELECT FROM tidegauge.series s WHERE s.application_id = o.application_id AND s.metric_name = o.metric_name)
     )
 $$;

@@ -13,13 +13,13 @@ SELECT
     CASE k.dictionary
         WHEN 'span_names' THEN (
             SELECT count(*) FROM (
-                SELECT FROM tidegauge.span_names n WHERE n.last_seen < tidegauge.unseen_before('span_names') LIMIT %(most)s
+                SELECT FROM tidegauge.span_names n WHERE n.last_seen < (SELECT tidegauge.unseen_before('span_names')) LIMIT %(most)s
             ) n
         )
         WHEN 'metric_metadata' THEN (
             SELECT count(*) FROM (
                 SELECT FROM tidegauge.metric_metadata m
-                WHERE m.updated_at < tidegauge.unseen_before('metric_metadata')
+                WHERE m.updated_at < (SELECT tidegauge.unseen_before('metric_metadata'))
                 AND NOT EXISTS (
                     SELECT FROM tidegauge.series s WHERE s.application_id = m.application_id AND s.metric_name = m.metric_name
                 )
