@@ -80,12 +80,13 @@ class Sweep:
         self.at_us = to_us
         if whole:
             factor = min(max(_TARGET_SECONDS / max(seconds, 1e-6), _GROWTH[0]), _GROWTH[1])
-            self._length = max(SHORTEST_US, int(self._length * factor))
+            # What a statement costs whatever it reads makes no window shorter than this: the end would never be reached.
+            self._length = max(min(self._length, MINUTE_US), int(self._length * factor))
             self._count = max(1, int(self._count * factor))
 
     def shrink(self) -> bool:
         """The last window took too long; False where there is no shorter one."""
-        possible = self._length > SHORTEST_US and self._reach > SHORTEST_US
+        possible = self._length > SHORTEST_US if self._pieces is None else self._count > 1 or self._reach > SHORTEST_US
         self._length = max(SHORTEST_US, self._length // 32)
         if self._pieces is not None and self._count == 1:
             self._reach = max(SHORTEST_US, min(self._reach, HOUR_US) // 32)
