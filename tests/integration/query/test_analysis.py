@@ -60,7 +60,7 @@ def times(spans: Sequence[dict[str, Any]], service: str) -> list[SpanTimes]:
 
 
 async def test_api_and_sql_say_of_any_trace_what_the_definition_says(client: Client, name: str, sql: Any, base_ns: int) -> None:
-    traces = [random_trace(seed, base_ns + seed * 1_000_000) for seed in range(12)]
+    traces = [random_trace(seed, base_ns + seed * 1_000_000) for seed in range(5)]
     await client.send_spans(name, [one for spans in traces for one in spans])
     # The same in other requests are the same spans.
     await client.send_spans(name, [one for spans in traces for one in spans[:3]])

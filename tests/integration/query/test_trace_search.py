@@ -222,6 +222,9 @@ def _question(rng: random.Random, reference: Reference) -> tuple[dict[str, Any],
     chosen = rng.sample(CONDITIONS, rng.choice([0, 0, 1, 1, 2]))
     events = rng.sample(EVENTS, rng.choice([0, 0, 0, 1, 2]))
     fields = rng.sample(FIELDS, rng.choice([0, 1, 1, 2]))
+    if {"min_duration": "5s"} in [given for given, _ in fields]:
+        # A least duration above the greatest is refused.
+        fields = [(given, holds) for given, holds in fields if "max_duration" not in given]
     parameters: dict[str, Any] = {"service": service, "attribute": [one[0] for one in chosen] + [one[0] for one in events]}
     for given, _ in fields:
         parameters |= given
