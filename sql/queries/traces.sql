@@ -224,14 +224,17 @@ FROM (
 ) m LEFT JOIN tidegauge.applications r ON r.application_id = m.root_application_id;
 
 -- name: services
--- Names of services.
-SELECT DISTINCT name FROM tidegauge.applications WHERE tenant_id = %(tenant_id)s ORDER BY name LIMIT %(limit)s;
+-- Names of services that begin so.
+SELECT DISTINCT name FROM tidegauge.applications
+WHERE tenant_id = %(tenant_id)s AND starts_with(name, %(prefix)s)
+ORDER BY name
+LIMIT %(limit)s;
 
 -- name: operations
 -- Names of spans that rollups tell apart.
 SELECT a.name AS service, n.name, (extract(epoch FROM max(n.last_seen)) * 1000000)::bigint AS last_seen_us
 FROM tidegauge.applications a JOIN tidegauge.span_names n ON n.application_id = a.application_id
-WHERE a.tenant_id = %(tenant_id)s AND (%(service)s::text IS NULL OR a.name = %(service)s)
+WHERE a.tenant_id = %(tenant_id)s AND (%(service)s::text IS NULL OR a.name = %(service)s) AND starts_with(n.name, %(prefix)s)
 GROUP BY a.name, n.name
 ORDER BY a.name, n.name
 LIMIT %(limit)s;

@@ -172,14 +172,14 @@ def trace_examples(**conditions: Any) -> Call[Document]:
     return _document("/traces/examples", conditions)
 
 
-def services(*, limit: int | None = None) -> Call[list[str]]:
-    """Names of services."""
-    return Call(_get("/services", {"limit": limit}), lambda response: list(response.json()["services"]))
+def services(prefix: str = "") -> Call[list[str]]:
+    """Names of services that begin so."""
+    return Call(_get("/services", {"prefix": prefix}), lambda response: list(response.json()["services"]))
 
 
-def operations(service: str | None = None) -> Call[Table[rows.Operation]]:
-    """Names of spans."""
-    return _table("/operations", {"service": service}, "operations", rows.Operation, _typed(rows.Operation))
+def operations(service: str | None = None, prefix: str = "") -> Call[Table[rows.Operation]]:
+    """Names of spans that begin so."""
+    return _table("/operations", {"service": service, "prefix": prefix}, "operations", rows.Operation, _typed(rows.Operation))
 
 
 def service_rates(**conditions: Any) -> Call[Table[rows.ServiceRate]]:

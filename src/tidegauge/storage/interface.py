@@ -151,12 +151,12 @@ class TraceStore(Protocol):
         """
         ...
 
-    async def operations(self, tenant_id: int, service: str | None, limit: int) -> Sequence[Operation]:
-        """Names of spans that are known of a service (None: of all), by service and name."""
+    async def operations(self, tenant_id: int, service: str | None, prefix: str, limit: int) -> Sequence[Operation]:
+        """Names of spans that are known of a service (None: of all) and begin with ``prefix``, by service and name."""
         ...
 
-    async def services(self, tenant_id: int, limit: int) -> Sequence[str]:
-        """Names of services that have sent anything, by name."""
+    async def services(self, tenant_id: int, prefix: str, limit: int) -> Sequence[str]:
+        """Names of services that have sent anything and begin with ``prefix``, by name."""
         ...
 
     async def trace(self, tenant_id: int, trace_id: str, limit: int) -> StoredTrace | None:

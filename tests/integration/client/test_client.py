@@ -100,7 +100,7 @@ async def test_sql_comes_as_arrow(client: AsyncTidegaugeClient, service: str) ->
 
 
 async def test_what_services_do(client: AsyncTidegaugeClient, service: str) -> None:
-    assert service in await client.run(queries.services())
+    assert service in await client.run(queries.services(service))
     assert [each.name for each in await client.run(queries.operations(service))] == ["GET /cart"]
     (rate,) = await client.run(queries.service_rates(service=service, start="now-1h"))
     assert (rate.service, rate.count, rate.errors, rate.duration_max_ns) == (service, SPANS, 5, SPANS * 10**6)

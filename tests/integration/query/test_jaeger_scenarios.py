@@ -151,13 +151,16 @@ async def test_bounds_of_time_are_the_first_moment_and_the_one_behind(client: Cl
 
 
 async def test_services_and_their_operations(client: Client, shop: Shop) -> None:
-    services = (await client.get("/api/v1/services"))["services"]
-    assert [one for one in services if one.startswith(shop.prefix)] == [
-        f"{shop.prefix}-{one}" for one in ("copies", "elsewhere", "orders", "places", "stock")
-    ]
+    services = await client.get("/api/v1/services", prefix=f"{shop.prefix}-")
+    assert services == {
+        "services": [f"{shop.prefix}-{one}" for one in ("copies", "elsewhere", "orders", "places", "stock")],
+        "truncated": False,
+    }
     operations = (await client.get("/api/v1/operations", service=f"{shop.prefix}-orders"))["operations"]
     assert [one["name"] for one in operations] == ["buy", "pay", "work"]
     assert {one["service"] for one in operations} == {f"{shop.prefix}-orders"}
+    operations = (await client.get("/api/v1/operations", service=f"{shop.prefix}-orders", prefix="p"))["operations"]
+    assert [one["name"] for one in operations] == ["pay"]
     assert (await client.get("/api/v1/operations", service="nobody"))["operations"] == []
 
 

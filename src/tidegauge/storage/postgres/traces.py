@@ -78,16 +78,18 @@ class PostgresTraceStore:
         find = self._traces.slowest if order is SearchOrder.SLOWEST else self._traces.newest
         return await find(tenant_id, wanted, limit, after)
 
-    async def operations(self, tenant_id: int, service: str | None, limit: int) -> Sequence[Operation]:
+    async def operations(self, tenant_id: int, service: str | None, prefix: str, limit: int) -> Sequence[Operation]:
         """See ``TraceStore``."""
+        wanted = {"tenant_id": tenant_id, "service": service, "prefix": prefix, "limit": limit}
         async with self._database.reading() as connection:
-            found = await rows(connection, self._sql["operations"], {"tenant_id": tenant_id, "service": service, "limit": limit})
+            found = await rows(connection, self._sql["operations"], wanted)
         return [Operation(row["service"], row["name"], row["last_seen_us"] * 1000) for row in found]
 
-    async def services(self, tenant_id: int, limit: int) -> Sequence[str]:
+    async def services(self, tenant_id: int, prefix: str, limit: int) -> Sequence[str]:
         """See ``TraceStore``."""
+        wanted = {"tenant_id": tenant_id, "prefix": prefix, "limit": limit}
         async with self._database.reading() as connection:
-            return [row["name"] for row in await rows(connection, self._sql["services"], {"tenant_id": tenant_id, "limit": limit})]
+            return [row["name"] for row in await rows(connection, self._sql["services"], wanted)]
 
     async def trace(self, tenant_id: int, trace_id: str, limit: int) -> StoredTrace | None:
         """See ``TraceStore``."""
