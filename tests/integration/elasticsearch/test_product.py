@@ -102,6 +102,11 @@ async def bodies(running: Running, service: str) -> list[str]:
     return sorted(row["body"]["stringValue"] for row in found.json()["logs"])
 
 
+async def searchable(running: Running) -> None:
+    """Make everything that Elasticsearch has taken visible to searches."""
+    (await running.http.post(f"{running.server.url}/_refresh")).raise_for_status()
+
+
 async def test_logs_are_found_soon_after_their_acknowledgement(running: Running, service: str) -> None:
     sent = [f"n{place}" for place in range(20)]
     answer = await running.send("logs", logs(service, sent))
@@ -113,7 +118,7 @@ async def test_logs_are_found_soon_after_their_acknowledgement(running: Running,
     await eventually(are_found)
     # The same again is the same.
     assert (await running.send("logs", logs(service, sent))).status_code == 200
-    await asyncio.sleep(1.5)
+    await searchable(running)
     assert await are_found()
 
 

@@ -74,10 +74,17 @@ async def test_a_worker_that_was_too_busy_to_let_a_connection_go_is_asked_again(
         parent._balance.join(pid)
     for _ in range(2):
         parent._balance.opened(1, 0)
+    asked, tell = asyncio.Event(), workers.tell
+
+    def told(channel: socket.socket, message: int) -> None:
+        asked.set()
+        tell(channel, message)
+
+    monkeypatch.setattr(workers, "tell", told)
     task = asyncio.create_task(parent._even_out())
     async with asyncio.timeout(10):
         # Asked at least once while there is no room; then there is.
-        await asyncio.sleep(0.1)
+        await asked.wait()
         while LET_GO not in (theirs.recv(1 << 20) if _readable(theirs) else b""):  # noqa: ASYNC110 - a socket that a test reads by itself
             await asyncio.sleep(0.01)
     task.cancel()
