@@ -73,29 +73,22 @@ FROM (
 ) r
 ORDER BY 1;
 
+-- fragment: edges_of
+    SELECT
+        e.bucket, e.client_application_id, e.server_application_id, e.peer, e.call, e.duration_bucket, e.count, e.errors, e.duration_sum_ns, e.duration_max_ns,
+        e.client_duration_sum_ns
+    FROM unnest(%(${tier}_starts)s::timestamptz[], %(${tier}_ends)s::timestamptz[]) AS r (range_start, range_end)
+    JOIN tidegauge.service_edges_${rollup} e
+        ON e.bucket >= r.range_start AND e.bucket < r.range_end AND e.tenant_id = %(tenant_id)s
+
 -- name: calls
 -- Calls by step and edge, most first; of a service those that it makes and gets.
 WITH part AS (
-    SELECT
-        e.bucket, e.client_application_id, e.server_application_id, e.peer, e.call, e.duration_bucket, e.count, e.errors, e.duration_sum_ns, e.duration_max_ns,
-        e.client_duration_sum_ns
-    FROM unnest(%(daily_starts)s::timestamptz[], %(daily_ends)s::timestamptz[]) AS r (range_start, range_end)
-    JOIN tidegauge.service_edges_daily_stored e
-        ON e.bucket >= r.range_start AND e.bucket < r.range_end AND e.tenant_id = %(tenant_id)s
+    -- include: edges_of tier=daily rollup=daily_stored
     UNION ALL
-    SELECT
-        e.bucket, e.client_application_id, e.server_application_id, e.peer, e.call, e.duration_bucket, e.count, e.errors, e.duration_sum_ns, e.duration_max_ns,
-        e.client_duration_sum_ns
-    FROM unnest(%(hourly_starts)s::timestamptz[], %(hourly_ends)s::timestamptz[]) AS r (range_start, range_end)
-    JOIN tidegauge.service_edges_hourly_stored e
-        ON e.bucket >= r.range_start AND e.bucket < r.range_end AND e.tenant_id = %(tenant_id)s
+    -- include: edges_of tier=hourly rollup=hourly_stored
     UNION ALL
-    SELECT
-        e.bucket, e.client_application_id, e.server_application_id, e.peer, e.call, e.duration_bucket, e.count, e.errors, e.duration_sum_ns, e.duration_max_ns,
-        e.client_duration_sum_ns
-    FROM unnest(%(minutely_starts)s::timestamptz[], %(minutely_ends)s::timestamptz[]) AS r (range_start, range_end)
-    JOIN tidegauge.service_edges_minutely e
-        ON e.bucket >= r.range_start AND e.bucket < r.range_end AND e.tenant_id = %(tenant_id)s
+    -- include: edges_of tier=minutely rollup=minutely
     UNION ALL
     SELECT
         c.start_time, c.client_application_id, c.server_application_id, c.peer, c.call,
@@ -126,6 +119,18 @@ GROUP BY n.step, n.client, n.server, n.peer, n.call
 ORDER BY n.step, sum(n.count) DESC, n.client, n.server, n.peer, n.call
 LIMIT %(limit)s;
 
+-- fragment: totals_of
+        SELECT m.bucket, m.application_id, m.name, m.kind, m.count, m.errors, m.duration_sum_ns, m.duration_min_ns, m.duration_max_ns
+        FROM unnest(%(${tier}_starts)s::timestamptz[], %(${tier}_ends)s::timestamptz[]) AS r (range_start, range_end)
+        JOIN tidegauge.traces_${tier}_stored m
+            ON m.bucket >= r.range_start AND m.bucket < r.range_end AND m.application_id = ANY (%(applications)s::integer[])
+
+-- fragment: durations_of
+        SELECT m.bucket, m.application_id, m.name, m.kind, m.duration_bucket, m.count
+        FROM unnest(%(${tier}_starts)s::timestamptz[], %(${tier}_ends)s::timestamptz[]) AS r (range_start, range_end)
+        JOIN tidegauge.trace_durations_${tier}_stored m
+            ON m.bucket >= r.range_start AND m.bucket < r.range_end AND m.application_id = ANY (%(applications)s::integer[])
+
 -- name: red
 -- Spans by step and service, or operation, of the kinds asked for: totals from one family of rollups, durations from another.
 WITH spans AS MATERIALIZED (
@@ -151,20 +156,11 @@ totals AS (
         width_bucket(t.bucket, %(edges)s::timestamptz[]), t.application_id, CASE WHEN %(by_operation)s THEN t.name END, t.count, t.errors,
         t.duration_sum_ns, t.duration_min_ns, t.duration_max_ns
     FROM (
-        SELECT m.bucket, m.application_id, m.name, m.kind, m.count, m.errors, m.duration_sum_ns, m.duration_min_ns, m.duration_max_ns
-        FROM unnest(%(minutely_starts)s::timestamptz[], %(minutely_ends)s::timestamptz[]) AS r (range_start, range_end)
-        JOIN tidegauge.traces_minutely_stored m
-            ON m.bucket >= r.range_start AND m.bucket < r.range_end AND m.application_id = ANY (%(applications)s::integer[])
+        -- include: totals_of tier=minutely
         UNION ALL
-        SELECT m.bucket, m.application_id, m.name, m.kind, m.count, m.errors, m.duration_sum_ns, m.duration_min_ns, m.duration_max_ns
-        FROM unnest(%(hourly_starts)s::timestamptz[], %(hourly_ends)s::timestamptz[]) AS r (range_start, range_end)
-        JOIN tidegauge.traces_hourly_stored m
-            ON m.bucket >= r.range_start AND m.bucket < r.range_end AND m.application_id = ANY (%(applications)s::integer[])
+        -- include: totals_of tier=hourly
         UNION ALL
-        SELECT m.bucket, m.application_id, m.name, m.kind, m.count, m.errors, m.duration_sum_ns, m.duration_min_ns, m.duration_max_ns
-        FROM unnest(%(daily_starts)s::timestamptz[], %(daily_ends)s::timestamptz[]) AS r (range_start, range_end)
-        JOIN tidegauge.traces_daily_stored m
-            ON m.bucket >= r.range_start AND m.bucket < r.range_end AND m.application_id = ANY (%(applications)s::integer[])
+        -- include: totals_of tier=daily
     ) t
     WHERE t.kind = ANY (%(kinds)s::smallint[]) AND (%(operation)s::text IS NULL OR t.name = %(operation)s)
 ),
@@ -176,20 +172,11 @@ durations AS (
         width_bucket(t.bucket, %(edges)s::timestamptz[]), t.application_id, CASE WHEN %(by_operation)s THEN t.name END, t.duration_bucket,
         t.count
     FROM (
-        SELECT m.bucket, m.application_id, m.name, m.kind, m.duration_bucket, m.count
-        FROM unnest(%(minutely_starts)s::timestamptz[], %(minutely_ends)s::timestamptz[]) AS r (range_start, range_end)
-        JOIN tidegauge.trace_durations_minutely_stored m
-            ON m.bucket >= r.range_start AND m.bucket < r.range_end AND m.application_id = ANY (%(applications)s::integer[])
+        -- include: durations_of tier=minutely
         UNION ALL
-        SELECT m.bucket, m.application_id, m.name, m.kind, m.duration_bucket, m.count
-        FROM unnest(%(hourly_starts)s::timestamptz[], %(hourly_ends)s::timestamptz[]) AS r (range_start, range_end)
-        JOIN tidegauge.trace_durations_hourly_stored m
-            ON m.bucket >= r.range_start AND m.bucket < r.range_end AND m.application_id = ANY (%(applications)s::integer[])
+        -- include: durations_of tier=hourly
         UNION ALL
-        SELECT m.bucket, m.application_id, m.name, m.kind, m.duration_bucket, m.count
-        FROM unnest(%(daily_starts)s::timestamptz[], %(daily_ends)s::timestamptz[]) AS r (range_start, range_end)
-        JOIN tidegauge.trace_durations_daily_stored m
-            ON m.bucket >= r.range_start AND m.bucket < r.range_end AND m.application_id = ANY (%(applications)s::integer[])
+        -- include: durations_of tier=daily
     ) t
     WHERE t.kind = ANY (%(kinds)s::smallint[]) AND (%(operation)s::text IS NULL OR t.name = %(operation)s)
 ),
@@ -226,29 +213,22 @@ LIMIT %(limit)s;
 SELECT a.application_id FROM tidegauge.applications a
 WHERE a.tenant_id = %(tenant_id)s AND (%(service)s::text IS NULL OR a.name = %(service)s);
 
+-- fragment: examples_of
+    SELECT
+        e.bucket, e.application_id, e.name, e.slowest_duration_ns, e.slowest_trace_id, e.slowest_span_id, e.slowest_start_time,
+        e.slowest_status_code, e.error_trace_id, e.error_span_id, e.error_start_time, e.error_duration_ns, e.error_message
+    FROM unnest(%(${tier}_starts)s::timestamptz[], %(${tier}_ends)s::timestamptz[]) AS r (range_start, range_end)
+    JOIN tidegauge.trace_examples_${tier}_stored e
+        ON e.bucket >= r.range_start AND e.bucket < r.range_end AND e.application_id = ANY (%(applications)s::integer[])
+
 -- name: examples
 -- Of each operation and step the slowest span and the newest that failed, slowest first.
 WITH part AS (
-    SELECT
-        e.bucket, e.application_id, e.name, e.slowest_duration_ns, e.slowest_trace_id, e.slowest_span_id, e.slowest_start_time,
-        e.slowest_status_code, e.error_trace_id, e.error_span_id, e.error_start_time, e.error_duration_ns, e.error_message
-    FROM unnest(%(daily_starts)s::timestamptz[], %(daily_ends)s::timestamptz[]) AS r (range_start, range_end)
-    JOIN tidegauge.trace_examples_daily_stored e
-        ON e.bucket >= r.range_start AND e.bucket < r.range_end AND e.application_id = ANY (%(applications)s::integer[])
+    -- include: examples_of tier=daily
     UNION ALL
-    SELECT
-        e.bucket, e.application_id, e.name, e.slowest_duration_ns, e.slowest_trace_id, e.slowest_span_id, e.slowest_start_time,
-        e.slowest_status_code, e.error_trace_id, e.error_span_id, e.error_start_time, e.error_duration_ns, e.error_message
-    FROM unnest(%(hourly_starts)s::timestamptz[], %(hourly_ends)s::timestamptz[]) AS r (range_start, range_end)
-    JOIN tidegauge.trace_examples_hourly_stored e
-        ON e.bucket >= r.range_start AND e.bucket < r.range_end AND e.application_id = ANY (%(applications)s::integer[])
+    -- include: examples_of tier=hourly
     UNION ALL
-    SELECT
-        e.bucket, e.application_id, e.name, e.slowest_duration_ns, e.slowest_trace_id, e.slowest_span_id, e.slowest_start_time,
-        e.slowest_status_code, e.error_trace_id, e.error_span_id, e.error_start_time, e.error_duration_ns, e.error_message
-    FROM unnest(%(minutely_starts)s::timestamptz[], %(minutely_ends)s::timestamptz[]) AS r (range_start, range_end)
-    JOIN tidegauge.trace_examples_minutely_stored e
-        ON e.bucket >= r.range_start AND e.bucket < r.range_end AND e.application_id = ANY (%(applications)s::integer[])
+    -- include: examples_of tier=minutely
     UNION ALL
     SELECT
         min(t.start_time), t.application_id, t.name, max(greatest(t.duration_ns, 0)), last(t.trace_id, t.duration_ns),

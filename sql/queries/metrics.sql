@@ -86,77 +86,55 @@ LIMIT %(limit)s;
 -- <tier><n>_parts (starts and ends in turn), of raw data from raw<n>_starts to raw<n>_ends. Steps are of `step` from `start` on, or lie
 -- between `edges`. Answers are one row a group, with the steps' starts and values as arrays.
 
+-- fragment: step
+-- In which step the time lies.
+        CASE
+            WHEN %(edges)s::timestamptz[] IS NULL THEN time_bucket(%(step)s::interval, p.${time}, %(start)s::timestamptz)
+            ELSE (%(edges)s::timestamptz[])[width_bucket(p.${time}, %(edges)s::timestamptz[])]
+        END AS step
+
+-- fragment: number_buckets
+    SELECT
+        w.group_number, d.bucket AS near,
+        least(greatest(d.bucket, d.start_timestamp), d.bucket + INTERVAL '1 ${unit}' - INTERVAL '1 microsecond') AS at,
+        d.count, d.sum, d.min, d.max, d.first, d.last
+    FROM wanted w
+    JOIN tidegauge.metrics_${tier}_stored d ON d.series_id = w.series_id
+    WHERE d.series_id = ANY (%(series)s::bigint[]) AND d.bucket >= %(${tier}${n}_from)s::timestamptz AND d.bucket < %(${tier}${n}_to)s::timestamptz
+        AND (%(${tier}${n}_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(${tier}${n}_parts)s::timestamptz[]) %% 2 = 1)
+
+-- fragment: number_points
+    SELECT w.group_number, m.timestamp, m.timestamp, 1::bigint,
+        CASE WHEN abs(m.value) < 1e290 THEN m.value ELSE sign(m.value) * 'Infinity'::double precision END,
+        m.value, m.value, m.value, m.value
+    FROM unnest(%(raw${n}_starts)s::timestamptz[], %(raw${n}_ends)s::timestamptz[]) AS s (part_start, part_end)
+    CROSS JOIN wanted w
+    JOIN tidegauge.metrics m ON m.series_id = w.series_id
+    WHERE m.series_id = ANY (%(series)s::bigint[])
+        AND m.timestamp >= %(raw${n}_from)s::timestamptz AND m.timestamp < %(raw${n}_to)s::timestamptz
+        AND m.timestamp >= s.part_start AND m.timestamp < s.part_end
+        AND m.flags & 1 = 0 AND m.value IS NOT NULL AND m.value <> 'NaN'::double precision
+
 -- fragment: number_parts
 -- The points and buckets of numbers. Where a bucket holds several epochs each counts as being where it began.
 WITH wanted AS (
     SELECT * FROM unnest(%(series)s::bigint[], %(groups)s::integer[]) AS w (series_id, group_number)
 ), part AS (
-    SELECT
-        w.group_number, d.bucket AS near,
-        least(greatest(d.bucket, d.start_timestamp), d.bucket + INTERVAL '1 day' - INTERVAL '1 microsecond') AS at,
-        d.count, d.sum, d.min, d.max, d.first, d.last
-    FROM wanted w
-    JOIN tidegauge.metrics_daily_stored d ON d.series_id = w.series_id
-    WHERE d.series_id = ANY (%(series)s::bigint[]) AND d.bucket >= %(daily1_from)s::timestamptz AND d.bucket < %(daily1_to)s::timestamptz
-        AND (%(daily1_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(daily1_parts)s::timestamptz[]) %% 2 = 1)
+    -- include: number_buckets tier=daily n=1 unit=day
     UNION ALL
-    SELECT
-        w.group_number, d.bucket AS near,
-        least(greatest(d.bucket, d.start_timestamp), d.bucket + INTERVAL '1 hour' - INTERVAL '1 microsecond') AS at,
-        d.count, d.sum, d.min, d.max, d.first, d.last
-    FROM wanted w
-    JOIN tidegauge.metrics_hourly_stored d ON d.series_id = w.series_id
-    WHERE d.series_id = ANY (%(series)s::bigint[]) AND d.bucket >= %(hourly1_from)s::timestamptz AND d.bucket < %(hourly1_to)s::timestamptz
-        AND (%(hourly1_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(hourly1_parts)s::timestamptz[]) %% 2 = 1)
+    -- include: number_buckets tier=hourly n=1 unit=hour
     UNION ALL
-    SELECT
-        w.group_number, d.bucket AS near,
-        least(greatest(d.bucket, d.start_timestamp), d.bucket + INTERVAL '1 hour' - INTERVAL '1 microsecond') AS at,
-        d.count, d.sum, d.min, d.max, d.first, d.last
-    FROM wanted w
-    JOIN tidegauge.metrics_hourly_stored d ON d.series_id = w.series_id
-    WHERE d.series_id = ANY (%(series)s::bigint[]) AND d.bucket >= %(hourly2_from)s::timestamptz AND d.bucket < %(hourly2_to)s::timestamptz
-        AND (%(hourly2_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(hourly2_parts)s::timestamptz[]) %% 2 = 1)
+    -- include: number_buckets tier=hourly n=2 unit=hour
     UNION ALL
-    SELECT w.group_number, m.timestamp, m.timestamp, 1::bigint,
-        CASE WHEN abs(m.value) < 1e290 THEN m.value ELSE sign(m.value) * 'Infinity'::double precision END,
-        m.value, m.value, m.value, m.value
-    FROM unnest(%(raw1_starts)s::timestamptz[], %(raw1_ends)s::timestamptz[]) AS s (part_start, part_end)
-    CROSS JOIN wanted w
-    JOIN tidegauge.metrics m ON m.series_id = w.series_id
-    WHERE m.series_id = ANY (%(series)s::bigint[])
-        AND m.timestamp >= %(raw1_from)s::timestamptz AND m.timestamp < %(raw1_to)s::timestamptz
-        AND m.timestamp >= s.part_start AND m.timestamp < s.part_end
-        AND m.flags & 1 = 0 AND m.value IS NOT NULL AND m.value <> 'NaN'::double precision
+    -- include: number_points n=1
     UNION ALL
-    SELECT w.group_number, m.timestamp, m.timestamp, 1::bigint,
-        CASE WHEN abs(m.value) < 1e290 THEN m.value ELSE sign(m.value) * 'Infinity'::double precision END,
-        m.value, m.value, m.value, m.value
-    FROM unnest(%(raw2_starts)s::timestamptz[], %(raw2_ends)s::timestamptz[]) AS s (part_start, part_end)
-    CROSS JOIN wanted w
-    JOIN tidegauge.metrics m ON m.series_id = w.series_id
-    WHERE m.series_id = ANY (%(series)s::bigint[])
-        AND m.timestamp >= %(raw2_from)s::timestamptz AND m.timestamp < %(raw2_to)s::timestamptz
-        AND m.timestamp >= s.part_start AND m.timestamp < s.part_end
-        AND m.flags & 1 = 0 AND m.value IS NOT NULL AND m.value <> 'NaN'::double precision
+    -- include: number_points n=2
     UNION ALL
-    SELECT w.group_number, m.timestamp, m.timestamp, 1::bigint,
-        CASE WHEN abs(m.value) < 1e290 THEN m.value ELSE sign(m.value) * 'Infinity'::double precision END,
-        m.value, m.value, m.value, m.value
-    FROM unnest(%(raw3_starts)s::timestamptz[], %(raw3_ends)s::timestamptz[]) AS s (part_start, part_end)
-    CROSS JOIN wanted w
-    JOIN tidegauge.metrics m ON m.series_id = w.series_id
-    WHERE m.series_id = ANY (%(series)s::bigint[])
-        AND m.timestamp >= %(raw3_from)s::timestamptz AND m.timestamp < %(raw3_to)s::timestamptz
-        AND m.timestamp >= s.part_start AND m.timestamp < s.part_end
-        AND m.flags & 1 = 0 AND m.value IS NOT NULL AND m.value <> 'NaN'::double precision
+    -- include: number_points n=3
 ), p AS (
     SELECT
         p.*,
-        CASE
-            WHEN %(edges)s::timestamptz[] IS NULL THEN time_bucket(%(step)s::interval, p.near, %(start)s::timestamptz)
-            ELSE (%(edges)s::timestamptz[])[width_bucket(p.near, %(edges)s::timestamptz[])]
-        END AS step
+        -- include: step time=near
     FROM part p
 )
 
@@ -211,177 +189,100 @@ ORDER BY a.group_number;
 
 -- What follows is for gauges that are groups of their own, in steps that are a tier's buckets: nothing is put together, and a series' buckets
 -- are read in the order of its index, from it alone where nothing was written of late. Should a gauge's points have had several start times
--- within a bucket, its steps stand more than once.
+-- within a bucket, its steps stand more than once. A query tells no more than the value of a bucket.
+
+-- fragment: each_gauge
+SELECT w.group_number, b.steps, b.values
+FROM unnest(%(series)s::bigint[], %(groups)s::integer[]) AS w (series_id, group_number)
+CROSS JOIN LATERAL (
+    SELECT array_agg(d.bucket) AS steps, array_agg(d.value) AS values
+    FROM (
+
+-- fragment: its_buckets
+        FROM tidegauge.metrics_${tier}_stored d
+        WHERE d.series_id = w.series_id AND d.bucket >= %(${tier}1_from)s::timestamptz AND d.bucket < %(${tier}1_to)s::timestamptz
+            AND (%(${tier}1_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(${tier}1_parts)s::timestamptz[]) %% 2 = 1)
+        ORDER BY d.bucket
+        LIMIT %(limit)s
+    ) d
+) b
+WHERE b.steps IS NOT NULL
+ORDER BY w.group_number;
 
 -- name: gauge_hourly_avg
-SELECT w.group_number, b.steps, b.values
-FROM unnest(%(series)s::bigint[], %(groups)s::integer[]) AS w (series_id, group_number)
-CROSS JOIN LATERAL (
-    SELECT array_agg(d.bucket) AS steps, array_agg(d.value) AS values
-    FROM (
+-- include: each_gauge
         SELECT d.bucket, d.sum / d.count::double precision AS value
-        FROM tidegauge.metrics_hourly_stored d
-        WHERE d.series_id = w.series_id AND d.bucket >= %(hourly1_from)s::timestamptz AND d.bucket < %(hourly1_to)s::timestamptz
-            AND (%(hourly1_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(hourly1_parts)s::timestamptz[]) %% 2 = 1)
-        ORDER BY d.bucket
-        LIMIT %(limit)s
-    ) d
-) b
-WHERE b.steps IS NOT NULL
-ORDER BY w.group_number;
+-- include: its_buckets tier=hourly
 
 -- name: gauge_hourly_sum
-SELECT w.group_number, b.steps, b.values
-FROM unnest(%(series)s::bigint[], %(groups)s::integer[]) AS w (series_id, group_number)
-CROSS JOIN LATERAL (
-    SELECT array_agg(d.bucket) AS steps, array_agg(d.value) AS values
-    FROM (
+-- include: each_gauge
         SELECT d.bucket, d.sum AS value
-        FROM tidegauge.metrics_hourly_stored d
-        WHERE d.series_id = w.series_id AND d.bucket >= %(hourly1_from)s::timestamptz AND d.bucket < %(hourly1_to)s::timestamptz
-            AND (%(hourly1_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(hourly1_parts)s::timestamptz[]) %% 2 = 1)
-        ORDER BY d.bucket
-        LIMIT %(limit)s
-    ) d
-) b
-WHERE b.steps IS NOT NULL
-ORDER BY w.group_number;
+-- include: its_buckets tier=hourly
 
 -- name: gauge_hourly_min
-SELECT w.group_number, b.steps, b.values
-FROM unnest(%(series)s::bigint[], %(groups)s::integer[]) AS w (series_id, group_number)
-CROSS JOIN LATERAL (
-    SELECT array_agg(d.bucket) AS steps, array_agg(d.value) AS values
-    FROM (
+-- include: each_gauge
         SELECT d.bucket, d.min AS value
-        FROM tidegauge.metrics_hourly_stored d
-        WHERE d.series_id = w.series_id AND d.bucket >= %(hourly1_from)s::timestamptz AND d.bucket < %(hourly1_to)s::timestamptz
-            AND (%(hourly1_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(hourly1_parts)s::timestamptz[]) %% 2 = 1)
-        ORDER BY d.bucket
-        LIMIT %(limit)s
-    ) d
-) b
-WHERE b.steps IS NOT NULL
-ORDER BY w.group_number;
+-- include: its_buckets tier=hourly
 
 -- name: gauge_hourly_max
-SELECT w.group_number, b.steps, b.values
-FROM unnest(%(series)s::bigint[], %(groups)s::integer[]) AS w (series_id, group_number)
-CROSS JOIN LATERAL (
-    SELECT array_agg(d.bucket) AS steps, array_agg(d.value) AS values
-    FROM (
+-- include: each_gauge
         SELECT d.bucket, d.max AS value
-        FROM tidegauge.metrics_hourly_stored d
-        WHERE d.series_id = w.series_id AND d.bucket >= %(hourly1_from)s::timestamptz AND d.bucket < %(hourly1_to)s::timestamptz
-            AND (%(hourly1_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(hourly1_parts)s::timestamptz[]) %% 2 = 1)
-        ORDER BY d.bucket
-        LIMIT %(limit)s
-    ) d
-) b
-WHERE b.steps IS NOT NULL
-ORDER BY w.group_number;
+-- include: its_buckets tier=hourly
 
 -- name: gauge_hourly_count
-SELECT w.group_number, b.steps, b.values
-FROM unnest(%(series)s::bigint[], %(groups)s::integer[]) AS w (series_id, group_number)
-CROSS JOIN LATERAL (
-    SELECT array_agg(d.bucket) AS steps, array_agg(d.value) AS values
-    FROM (
+-- include: each_gauge
         SELECT d.bucket, d.count::double precision AS value
-        FROM tidegauge.metrics_hourly_stored d
-        WHERE d.series_id = w.series_id AND d.bucket >= %(hourly1_from)s::timestamptz AND d.bucket < %(hourly1_to)s::timestamptz
-            AND (%(hourly1_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(hourly1_parts)s::timestamptz[]) %% 2 = 1)
-        ORDER BY d.bucket
-        LIMIT %(limit)s
-    ) d
-) b
-WHERE b.steps IS NOT NULL
-ORDER BY w.group_number;
+-- include: its_buckets tier=hourly
 
 -- name: gauge_daily_avg
-SELECT w.group_number, b.steps, b.values
-FROM unnest(%(series)s::bigint[], %(groups)s::integer[]) AS w (series_id, group_number)
-CROSS JOIN LATERAL (
-    SELECT array_agg(d.bucket) AS steps, array_agg(d.value) AS values
-    FROM (
+-- include: each_gauge
         SELECT d.bucket, d.sum / d.count::double precision AS value
-        FROM tidegauge.metrics_daily_stored d
-        WHERE d.series_id = w.series_id AND d.bucket >= %(daily1_from)s::timestamptz AND d.bucket < %(daily1_to)s::timestamptz
-            AND (%(daily1_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(daily1_parts)s::timestamptz[]) %% 2 = 1)
-        ORDER BY d.bucket
-        LIMIT %(limit)s
-    ) d
-) b
-WHERE b.steps IS NOT NULL
-ORDER BY w.group_number;
+-- include: its_buckets tier=daily
 
 -- name: gauge_daily_sum
-SELECT w.group_number, b.steps, b.values
-FROM unnest(%(series)s::bigint[], %(groups)s::integer[]) AS w (series_id, group_number)
-CROSS JOIN LATERAL (
-    SELECT array_agg(d.bucket) AS steps, array_agg(d.value) AS values
-    FROM (
+-- include: each_gauge
         SELECT d.bucket, d.sum AS value
-        FROM tidegauge.metrics_daily_stored d
-        WHERE d.series_id = w.series_id AND d.bucket >= %(daily1_from)s::timestamptz AND d.bucket < %(daily1_to)s::timestamptz
-            AND (%(daily1_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(daily1_parts)s::timestamptz[]) %% 2 = 1)
-        ORDER BY d.bucket
-        LIMIT %(limit)s
-    ) d
-) b
-WHERE b.steps IS NOT NULL
-ORDER BY w.group_number;
+-- include: its_buckets tier=daily
 
 -- name: gauge_daily_min
-SELECT w.group_number, b.steps, b.values
-FROM unnest(%(series)s::bigint[], %(groups)s::integer[]) AS w (series_id, group_number)
-CROSS JOIN LATERAL (
-    SELECT array_agg(d.bucket) AS steps, array_agg(d.value) AS values
-    FROM (
+-- include: each_gauge
         SELECT d.bucket, d.min AS value
-        FROM tidegauge.metrics_daily_stored d
-        WHERE d.series_id = w.series_id AND d.bucket >= %(daily1_from)s::timestamptz AND d.bucket < %(daily1_to)s::timestamptz
-            AND (%(daily1_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(daily1_parts)s::timestamptz[]) %% 2 = 1)
-        ORDER BY d.bucket
-        LIMIT %(limit)s
-    ) d
-) b
-WHERE b.steps IS NOT NULL
-ORDER BY w.group_number;
+-- include: its_buckets tier=daily
 
 -- name: gauge_daily_max
-SELECT w.group_number, b.steps, b.values
-FROM unnest(%(series)s::bigint[], %(groups)s::integer[]) AS w (series_id, group_number)
-CROSS JOIN LATERAL (
-    SELECT array_agg(d.bucket) AS steps, array_agg(d.value) AS values
-    FROM (
+-- include: each_gauge
         SELECT d.bucket, d.max AS value
-        FROM tidegauge.metrics_daily_stored d
-        WHERE d.series_id = w.series_id AND d.bucket >= %(daily1_from)s::timestamptz AND d.bucket < %(daily1_to)s::timestamptz
-            AND (%(daily1_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(daily1_parts)s::timestamptz[]) %% 2 = 1)
-        ORDER BY d.bucket
-        LIMIT %(limit)s
-    ) d
-) b
-WHERE b.steps IS NOT NULL
-ORDER BY w.group_number;
+-- include: its_buckets tier=daily
 
 -- name: gauge_daily_count
-SELECT w.group_number, b.steps, b.values
-FROM unnest(%(series)s::bigint[], %(groups)s::integer[]) AS w (series_id, group_number)
-CROSS JOIN LATERAL (
-    SELECT array_agg(d.bucket) AS steps, array_agg(d.value) AS values
-    FROM (
+-- include: each_gauge
         SELECT d.bucket, d.count::double precision AS value
-        FROM tidegauge.metrics_daily_stored d
-        WHERE d.series_id = w.series_id AND d.bucket >= %(daily1_from)s::timestamptz AND d.bucket < %(daily1_to)s::timestamptz
-            AND (%(daily1_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(daily1_parts)s::timestamptz[]) %% 2 = 1)
-        ORDER BY d.bucket
-        LIMIT %(limit)s
-    ) d
-) b
-WHERE b.steps IS NOT NULL
-ORDER BY w.group_number;
+-- include: its_buckets tier=daily
+
+-- fragment: rising_buckets
+    SELECT
+        w.*, d.bucket AS at, d.start_timestamp, d.count, d.sum,
+        CASE WHEN abs(d.first) < 1e290 THEN d.first ELSE sign(d.first) * 'Infinity'::double precision END AS first,
+        CASE WHEN abs(d.last) < 1e290 THEN d.last ELSE sign(d.last) * 'Infinity'::double precision END AS last,
+        CASE WHEN abs(d.max) < 1e290 THEN d.max ELSE sign(d.max) * 'Infinity'::double precision END AS max,
+        w.is_cumulative AND w.is_monotonic AND (d.start_timestamp IS NULL OR d.last < d.max OR d.min < d.first) AS is_untold
+    FROM wanted w
+    JOIN tidegauge.metrics_${tier}_stored d ON d.series_id = w.series_id
+    WHERE d.series_id = ANY (%(series)s::bigint[]) AND d.bucket >= %(${tier}${n}_from)s::timestamptz AND d.bucket < %(${tier}${n}_to)s::timestamptz
+        AND (%(${tier}${n}_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(${tier}${n}_parts)s::timestamptz[]) %% 2 = 1)
+
+-- fragment: rising_points
+    SELECT w.*, m.timestamp, m.start_timestamp, 1::bigint, b.value, b.value, b.value, b.value, false
+    FROM unnest(%(raw${n}_starts)s::timestamptz[], %(raw${n}_ends)s::timestamptz[]) AS s (part_start, part_end)
+    CROSS JOIN wanted w
+    JOIN tidegauge.metrics m ON m.series_id = w.series_id
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN abs(m.value) < 1e290 THEN m.value ELSE sign(m.value) * 'Infinity'::double precision END AS value
+    ) b
+    WHERE m.series_id = ANY (%(series)s::bigint[])
+        AND m.timestamp >= %(raw${n}_from)s::timestamptz AND m.timestamp < %(raw${n}_to)s::timestamptz
+        AND m.timestamp >= s.part_start AND m.timestamp < s.part_end
+        AND m.flags & 1 = 0 AND m.value IS NOT NULL AND m.value <> 'NaN'::double precision
 
 -- name: number_increase
 -- What sums rose by, by group and step. A cumulative series counts from 0 at each start_timestamp; the first point of an epoch that
@@ -392,74 +293,17 @@ WITH wanted AS (
     FROM unnest(%(series)s::bigint[], %(groups)s::integer[], %(cumulative)s::boolean[], %(monotonic)s::boolean[])
         AS w (series_id, group_number, is_cumulative, is_monotonic)
 ), part AS (
-    SELECT
-        w.*, d.bucket AS at, d.start_timestamp, d.count, d.sum,
-        CASE WHEN abs(d.first) < 1e290 THEN d.first ELSE sign(d.first) * 'Infinity'::double precision END AS first,
-        CASE WHEN abs(d.last) < 1e290 THEN d.last ELSE sign(d.last) * 'Infinity'::double precision END AS last,
-        CASE WHEN abs(d.max) < 1e290 THEN d.max ELSE sign(d.max) * 'Infinity'::double precision END AS max,
-        w.is_cumulative AND w.is_monotonic AND (d.start_timestamp IS NULL OR d.last < d.max OR d.min < d.first) AS is_untold
-    FROM wanted w
-    JOIN tidegauge.metrics_daily_stored d ON d.series_id = w.series_id
-    WHERE d.series_id = ANY (%(series)s::bigint[]) AND d.bucket >= %(daily1_from)s::timestamptz AND d.bucket < %(daily1_to)s::timestamptz
-        AND (%(daily1_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(daily1_parts)s::timestamptz[]) %% 2 = 1)
+    -- include: rising_buckets tier=daily n=1
     UNION ALL
-    SELECT
-        w.*, d.bucket AS at, d.start_timestamp, d.count, d.sum,
-        CASE WHEN abs(d.first) < 1e290 THEN d.first ELSE sign(d.first) * 'Infinity'::double precision END AS first,
-        CASE WHEN abs(d.last) < 1e290 THEN d.last ELSE sign(d.last) * 'Infinity'::double precision END AS last,
-        CASE WHEN abs(d.max) < 1e290 THEN d.max ELSE sign(d.max) * 'Infinity'::double precision END AS max,
-        w.is_cumulative AND w.is_monotonic AND (d.start_timestamp IS NULL OR d.last < d.max OR d.min < d.first) AS is_untold
-    FROM wanted w
-    JOIN tidegauge.metrics_hourly_stored d ON d.series_id = w.series_id
-    WHERE d.series_id = ANY (%(series)s::bigint[]) AND d.bucket >= %(hourly1_from)s::timestamptz AND d.bucket < %(hourly1_to)s::timestamptz
-        AND (%(hourly1_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(hourly1_parts)s::timestamptz[]) %% 2 = 1)
+    -- include: rising_buckets tier=hourly n=1
     UNION ALL
-    SELECT
-        w.*, d.bucket AS at, d.start_timestamp, d.count, d.sum,
-        CASE WHEN abs(d.first) < 1e290 THEN d.first ELSE sign(d.first) * 'Infinity'::double precision END AS first,
-        CASE WHEN abs(d.last) < 1e290 THEN d.last ELSE sign(d.last) * 'Infinity'::double precision END AS last,
-        CASE WHEN abs(d.max) < 1e290 THEN d.max ELSE sign(d.max) * 'Infinity'::double precision END AS max,
-        w.is_cumulative AND w.is_monotonic AND (d.start_timestamp IS NULL OR d.last < d.max OR d.min < d.first) AS is_untold
-    FROM wanted w
-    JOIN tidegauge.metrics_hourly_stored d ON d.series_id = w.series_id
-    WHERE d.series_id = ANY (%(series)s::bigint[]) AND d.bucket >= %(hourly2_from)s::timestamptz AND d.bucket < %(hourly2_to)s::timestamptz
-        AND (%(hourly2_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(hourly2_parts)s::timestamptz[]) %% 2 = 1)
+    -- include: rising_buckets tier=hourly n=2
     UNION ALL
-    SELECT w.*, m.timestamp, m.start_timestamp, 1::bigint, b.value, b.value, b.value, b.value, false
-    FROM unnest(%(raw1_starts)s::timestamptz[], %(raw1_ends)s::timestamptz[]) AS s (part_start, part_end)
-    CROSS JOIN wanted w
-    JOIN tidegauge.metrics m ON m.series_id = w.series_id
-    CROSS JOIN LATERAL (
-        SELECT CASE WHEN abs(m.value) < 1e290 THEN m.value ELSE sign(m.value) * 'Infinity'::double precision END AS value
-    ) b
-    WHERE m.series_id = ANY (%(series)s::bigint[])
-        AND m.timestamp >= %(raw1_from)s::timestamptz AND m.timestamp < %(raw1_to)s::timestamptz
-        AND m.timestamp >= s.part_start AND m.timestamp < s.part_end
-        AND m.flags & 1 = 0 AND m.value IS NOT NULL AND m.value <> 'NaN'::double precision
+    -- include: rising_points n=1
     UNION ALL
-    SELECT w.*, m.timestamp, m.start_timestamp, 1::bigint, b.value, b.value, b.value, b.value, false
-    FROM unnest(%(raw2_starts)s::timestamptz[], %(raw2_ends)s::timestamptz[]) AS s (part_start, part_end)
-    CROSS JOIN wanted w
-    JOIN tidegauge.metrics m ON m.series_id = w.series_id
-    CROSS JOIN LATERAL (
-        SELECT CASE WHEN abs(m.value) < 1e290 THEN m.value ELSE sign(m.value) * 'Infinity'::double precision END AS value
-    ) b
-    WHERE m.series_id = ANY (%(series)s::bigint[])
-        AND m.timestamp >= %(raw2_from)s::timestamptz AND m.timestamp < %(raw2_to)s::timestamptz
-        AND m.timestamp >= s.part_start AND m.timestamp < s.part_end
-        AND m.flags & 1 = 0 AND m.value IS NOT NULL AND m.value <> 'NaN'::double precision
+    -- include: rising_points n=2
     UNION ALL
-    SELECT w.*, m.timestamp, m.start_timestamp, 1::bigint, b.value, b.value, b.value, b.value, false
-    FROM unnest(%(raw3_starts)s::timestamptz[], %(raw3_ends)s::timestamptz[]) AS s (part_start, part_end)
-    CROSS JOIN wanted w
-    JOIN tidegauge.metrics m ON m.series_id = w.series_id
-    CROSS JOIN LATERAL (
-        SELECT CASE WHEN abs(m.value) < 1e290 THEN m.value ELSE sign(m.value) * 'Infinity'::double precision END AS value
-    ) b
-    WHERE m.series_id = ANY (%(series)s::bigint[])
-        AND m.timestamp >= %(raw3_from)s::timestamptz AND m.timestamp < %(raw3_to)s::timestamptz
-        AND m.timestamp >= s.part_start AND m.timestamp < s.part_end
-        AND m.flags & 1 = 0 AND m.value IS NOT NULL AND m.value <> 'NaN'::double precision
+    -- include: rising_points n=3
 ), chained AS (
     SELECT p.*, lag(p.last) OVER (PARTITION BY p.series_id, p.start_timestamp ORDER BY p.at) AS previous
     FROM part p
@@ -481,10 +325,7 @@ WITH wanted AS (
 ), p AS (
     SELECT
         p.*,
-        CASE
-            WHEN %(edges)s::timestamptz[] IS NULL THEN time_bucket(%(step)s::interval, p.at, %(start)s::timestamptz)
-            ELSE (%(edges)s::timestamptz[])[width_bucket(p.at, %(edges)s::timestamptz[])]
-        END AS step
+        -- include: step time=at
     FROM risen p
     WHERE p.rise IS NOT NULL
 ), answered AS (
@@ -496,81 +337,9 @@ WITH wanted AS (
 )
 -- include: bounded_answer
 
--- fragment: histogram_parts
--- Observations of histograms: what count and sum rose by (cumulative) or add up to (delta); see number_increase.
-WITH wanted AS (
-    SELECT *
-    FROM unnest(%(series)s::bigint[], %(groups)s::integer[], %(cumulative)s::boolean[]) AS w (series_id, group_number, is_cumulative)
-), part AS (
-    SELECT
-        w.*, d.bucket AS at, d.start_timestamp, d.points, d.count, d.sum, d.min, d.max, d.first_count, d.last_count,
-        CASE WHEN abs(d.first_sum) < 1e290 THEN d.first_sum ELSE sign(d.first_sum) * 'Infinity'::double precision END AS first_sum,
-        CASE WHEN abs(d.last_sum) < 1e290 THEN d.last_sum ELSE sign(d.last_sum) * 'Infinity'::double precision END AS last_sum,
-        w.is_cumulative AND (d.start_timestamp IS NULL OR d.last_count < d.first_count) AS is_untold
-    FROM wanted w
-    JOIN tidegauge.metric_histograms_daily_stored d ON d.series_id = w.series_id
-    WHERE d.series_id = ANY (%(series)s::bigint[]) AND d.bucket >= %(daily1_from)s::timestamptz AND d.bucket < %(daily1_to)s::timestamptz
-        AND (%(daily1_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(daily1_parts)s::timestamptz[]) %% 2 = 1)
-    UNION ALL
-    SELECT
-        w.*, d.bucket AS at, d.start_timestamp, d.points, d.count, d.sum, d.min, d.max, d.first_count, d.last_count,
-        CASE WHEN abs(d.first_sum) < 1e290 THEN d.first_sum ELSE sign(d.first_sum) * 'Infinity'::double precision END AS first_sum,
-        CASE WHEN abs(d.last_sum) < 1e290 THEN d.last_sum ELSE sign(d.last_sum) * 'Infinity'::double precision END AS last_sum,
-        w.is_cumulative AND (d.start_timestamp IS NULL OR d.last_count < d.first_count) AS is_untold
-    FROM wanted w
-    JOIN tidegauge.metric_histograms_hourly_stored d ON d.series_id = w.series_id
-    WHERE d.series_id = ANY (%(series)s::bigint[]) AND d.bucket >= %(hourly1_from)s::timestamptz AND d.bucket < %(hourly1_to)s::timestamptz
-        AND (%(hourly1_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(hourly1_parts)s::timestamptz[]) %% 2 = 1)
-    UNION ALL
-    SELECT
-        w.*, d.bucket AS at, d.start_timestamp, d.points, d.count, d.sum, d.min, d.max, d.first_count, d.last_count,
-        CASE WHEN abs(d.first_sum) < 1e290 THEN d.first_sum ELSE sign(d.first_sum) * 'Infinity'::double precision END AS first_sum,
-        CASE WHEN abs(d.last_sum) < 1e290 THEN d.last_sum ELSE sign(d.last_sum) * 'Infinity'::double precision END AS last_sum,
-        w.is_cumulative AND (d.start_timestamp IS NULL OR d.last_count < d.first_count) AS is_untold
-    FROM wanted w
-    JOIN tidegauge.metric_histograms_hourly_stored d ON d.series_id = w.series_id
-    WHERE d.series_id = ANY (%(series)s::bigint[]) AND d.bucket >= %(hourly2_from)s::timestamptz AND d.bucket < %(hourly2_to)s::timestamptz
-        AND (%(hourly2_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(hourly2_parts)s::timestamptz[]) %% 2 = 1)
-    UNION ALL
-    SELECT w.*, m.timestamp, m.start_timestamp, 1::bigint, m.count, b.sum, nullif(m.min, 'NaN'), nullif(m.max, 'NaN'),
-        m.count, m.count, b.sum, b.sum, false
-    FROM unnest(%(raw1_starts)s::timestamptz[], %(raw1_ends)s::timestamptz[]) AS s (part_start, part_end)
-    CROSS JOIN wanted w
-    JOIN tidegauge.metric_histograms m ON m.series_id = w.series_id
-    CROSS JOIN LATERAL (
-        SELECT CASE WHEN abs(m.sum) < 1e290 THEN m.sum ELSE sign(m.sum) * 'Infinity'::double precision END AS sum
-    ) b
-    WHERE m.series_id = ANY (%(series)s::bigint[])
-        AND m.timestamp >= %(raw1_from)s::timestamptz AND m.timestamp < %(raw1_to)s::timestamptz
-        AND m.timestamp >= s.part_start AND m.timestamp < s.part_end
-        AND m.flags & 1 = 0 AND m.sum IS DISTINCT FROM 'NaN'::double precision
-    UNION ALL
-    SELECT w.*, m.timestamp, m.start_timestamp, 1::bigint, m.count, b.sum, nullif(m.min, 'NaN'), nullif(m.max, 'NaN'),
-        m.count, m.count, b.sum, b.sum, false
-    FROM unnest(%(raw2_starts)s::timestamptz[], %(raw2_ends)s::timestamptz[]) AS s (part_start, part_end)
-    CROSS JOIN wanted w
-    JOIN tidegauge.metric_histograms m ON m.series_id = w.series_id
-    CROSS JOIN LATERAL (
-        SELECT CASE WHEN abs(m.sum) < 1e290 THEN m.sum ELSE sign(m.sum) * 'Infinity'::double precision END AS sum
-    ) b
-    WHERE m.series_id = ANY (%(series)s::bigint[])
-        AND m.timestamp >= %(raw2_from)s::timestamptz AND m.timestamp < %(raw2_to)s::timestamptz
-        AND m.timestamp >= s.part_start AND m.timestamp < s.part_end
-        AND m.flags & 1 = 0 AND m.sum IS DISTINCT FROM 'NaN'::double precision
-    UNION ALL
-    SELECT w.*, m.timestamp, m.start_timestamp, 1::bigint, m.count, b.sum, nullif(m.min, 'NaN'), nullif(m.max, 'NaN'),
-        m.count, m.count, b.sum, b.sum, false
-    FROM unnest(%(raw3_starts)s::timestamptz[], %(raw3_ends)s::timestamptz[]) AS s (part_start, part_end)
-    CROSS JOIN wanted w
-    JOIN tidegauge.metric_histograms m ON m.series_id = w.series_id
-    CROSS JOIN LATERAL (
-        SELECT CASE WHEN abs(m.sum) < 1e290 THEN m.sum ELSE sign(m.sum) * 'Infinity'::double precision END AS sum
-    ) b
-    WHERE m.series_id = ANY (%(series)s::bigint[])
-        AND m.timestamp >= %(raw3_from)s::timestamptz AND m.timestamp < %(raw3_to)s::timestamptz
-        AND m.timestamp >= s.part_start AND m.timestamp < s.part_end
-        AND m.flags & 1 = 0 AND m.sum IS DISTINCT FROM 'NaN'::double precision
-), chained AS (
+-- fragment: observed
+-- What the observations of a point or bucket rose by, in which step.
+, chained AS (
     SELECT
         p.*, lag(p.last_count) OVER epoch AS previous_count, lag(p.last_sum) OVER epoch AS previous_sum
     FROM part p
@@ -599,12 +368,54 @@ WITH wanted AS (
 ), p AS (
     SELECT
         p.*,
-        CASE
-            WHEN %(edges)s::timestamptz[] IS NULL THEN time_bucket(%(step)s::interval, p.at, %(start)s::timestamptz)
-            ELSE (%(edges)s::timestamptz[])[width_bucket(p.at, %(edges)s::timestamptz[])]
-        END AS step
+        -- include: step time=at
     FROM risen p
 )
+
+-- fragment: histogram_buckets
+    SELECT
+        w.*, d.bucket AS at, d.start_timestamp, d.points, d.count, d.sum, d.min, d.max, d.first_count, d.last_count,
+        CASE WHEN abs(d.first_sum) < 1e290 THEN d.first_sum ELSE sign(d.first_sum) * 'Infinity'::double precision END AS first_sum,
+        CASE WHEN abs(d.last_sum) < 1e290 THEN d.last_sum ELSE sign(d.last_sum) * 'Infinity'::double precision END AS last_sum,
+        w.is_cumulative AND (d.start_timestamp IS NULL OR d.last_count < d.first_count) AS is_untold
+    FROM wanted w
+    JOIN tidegauge.metric_histograms_${tier}_stored d ON d.series_id = w.series_id
+    WHERE d.series_id = ANY (%(series)s::bigint[]) AND d.bucket >= %(${tier}${n}_from)s::timestamptz AND d.bucket < %(${tier}${n}_to)s::timestamptz
+        AND (%(${tier}${n}_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(${tier}${n}_parts)s::timestamptz[]) %% 2 = 1)
+
+-- fragment: histogram_points
+    SELECT w.*, m.timestamp, m.start_timestamp, 1::bigint, m.count, b.sum, nullif(m.min, 'NaN'), nullif(m.max, 'NaN'),
+        m.count, m.count, b.sum, b.sum, false
+    FROM unnest(%(raw${n}_starts)s::timestamptz[], %(raw${n}_ends)s::timestamptz[]) AS s (part_start, part_end)
+    CROSS JOIN wanted w
+    JOIN tidegauge.metric_histograms m ON m.series_id = w.series_id
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN abs(m.sum) < 1e290 THEN m.sum ELSE sign(m.sum) * 'Infinity'::double precision END AS sum
+    ) b
+    WHERE m.series_id = ANY (%(series)s::bigint[])
+        AND m.timestamp >= %(raw${n}_from)s::timestamptz AND m.timestamp < %(raw${n}_to)s::timestamptz
+        AND m.timestamp >= s.part_start AND m.timestamp < s.part_end
+        AND m.flags & 1 = 0 AND m.sum IS DISTINCT FROM 'NaN'::double precision
+
+-- fragment: histogram_parts
+-- Observations of histograms: what count and sum rose by (cumulative) or add up to (delta); see number_increase.
+WITH wanted AS (
+    SELECT *
+    FROM unnest(%(series)s::bigint[], %(groups)s::integer[], %(cumulative)s::boolean[]) AS w (series_id, group_number, is_cumulative)
+), part AS (
+    -- include: histogram_buckets tier=daily n=1
+    UNION ALL
+    -- include: histogram_buckets tier=hourly n=1
+    UNION ALL
+    -- include: histogram_buckets tier=hourly n=2
+    UNION ALL
+    -- include: histogram_points n=1
+    UNION ALL
+    -- include: histogram_points n=2
+    UNION ALL
+    -- include: histogram_points n=3
+)
+-- include: observed
 
 -- name: histogram_increase
 -- include: histogram_parts
@@ -666,87 +477,33 @@ WITH wanted AS (
 )
 -- include: bounded_answer
 
+-- fragment: summary_points
+    SELECT w.*, m.timestamp AS at, m.start_timestamp, true AS is_cumulative, false AS is_untold, 1::bigint AS points, m.count, b.sum,
+        NULL::double precision AS min, NULL::double precision AS max, m.count AS first_count, m.count AS last_count,
+        b.sum AS first_sum, b.sum AS last_sum
+    FROM unnest(%(raw${n}_starts)s::timestamptz[], %(raw${n}_ends)s::timestamptz[]) AS s (part_start, part_end)
+    CROSS JOIN wanted w
+    JOIN tidegauge.metric_summaries m ON m.series_id = w.series_id
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN abs(m.sum) < 1e290 THEN m.sum ELSE sign(m.sum) * 'Infinity'::double precision END AS sum
+    ) b
+    WHERE m.series_id = ANY (%(series)s::bigint[])
+        AND m.timestamp >= %(raw${n}_from)s::timestamptz AND m.timestamp < %(raw${n}_to)s::timestamptz
+        AND m.timestamp >= s.part_start AND m.timestamp < s.part_end
+        AND m.flags & 1 = 0 AND m.sum IS DISTINCT FROM 'NaN'::double precision
+
 -- fragment: summary_parts
 -- Observations of summaries, which are cumulative by definition and have no rollups; see number_increase.
 WITH wanted AS (
     SELECT * FROM unnest(%(series)s::bigint[], %(groups)s::integer[]) AS w (series_id, group_number)
 ), part AS (
-    SELECT w.*, m.timestamp AS at, m.start_timestamp, true AS is_cumulative, false AS is_untold, 1::bigint AS points, m.count, b.sum,
-        NULL::double precision AS min, NULL::double precision AS max, m.count AS first_count, m.count AS last_count,
-        b.sum AS first_sum, b.sum AS last_sum
-    FROM unnest(%(raw1_starts)s::timestamptz[], %(raw1_ends)s::timestamptz[]) AS s (part_start, part_end)
-    CROSS JOIN wanted w
-    JOIN tidegauge.metric_summaries m ON m.series_id = w.series_id
-    CROSS JOIN LATERAL (
-        SELECT CASE WHEN abs(m.sum) < 1e290 THEN m.sum ELSE sign(m.sum) * 'Infinity'::double precision END AS sum
-    ) b
-    WHERE m.series_id = ANY (%(series)s::bigint[])
-        AND m.timestamp >= %(raw1_from)s::timestamptz AND m.timestamp < %(raw1_to)s::timestamptz
-        AND m.timestamp >= s.part_start AND m.timestamp < s.part_end
-        AND m.flags & 1 = 0 AND m.sum IS DISTINCT FROM 'NaN'::double precision
+    -- include: summary_points n=1
     UNION ALL
-    SELECT w.*, m.timestamp AS at, m.start_timestamp, true AS is_cumulative, false AS is_untold, 1::bigint AS points, m.count, b.sum,
-        NULL::double precision AS min, NULL::double precision AS max, m.count AS first_count, m.count AS last_count,
-        b.sum AS first_sum, b.sum AS last_sum
-    FROM unnest(%(raw2_starts)s::timestamptz[], %(raw2_ends)s::timestamptz[]) AS s (part_start, part_end)
-    CROSS JOIN wanted w
-    JOIN tidegauge.metric_summaries m ON m.series_id = w.series_id
-    CROSS JOIN LATERAL (
-        SELECT CASE WHEN abs(m.sum) < 1e290 THEN m.sum ELSE sign(m.sum) * 'Infinity'::double precision END AS sum
-    ) b
-    WHERE m.series_id = ANY (%(series)s::bigint[])
-        AND m.timestamp >= %(raw2_from)s::timestamptz AND m.timestamp < %(raw2_to)s::timestamptz
-        AND m.timestamp >= s.part_start AND m.timestamp < s.part_end
-        AND m.flags & 1 = 0 AND m.sum IS DISTINCT FROM 'NaN'::double precision
+    -- include: summary_points n=2
     UNION ALL
-    SELECT w.*, m.timestamp AS at, m.start_timestamp, true AS is_cumulative, false AS is_untold, 1::bigint AS points, m.count, b.sum,
-        NULL::double precision AS min, NULL::double precision AS max, m.count AS first_count, m.count AS last_count,
-        b.sum AS first_sum, b.sum AS last_sum
-    FROM unnest(%(raw3_starts)s::timestamptz[], %(raw3_ends)s::timestamptz[]) AS s (part_start, part_end)
-    CROSS JOIN wanted w
-    JOIN tidegauge.metric_summaries m ON m.series_id = w.series_id
-    CROSS JOIN LATERAL (
-        SELECT CASE WHEN abs(m.sum) < 1e290 THEN m.sum ELSE sign(m.sum) * 'Infinity'::double precision END AS sum
-    ) b
-    WHERE m.series_id = ANY (%(series)s::bigint[])
-        AND m.timestamp >= %(raw3_from)s::timestamptz AND m.timestamp < %(raw3_to)s::timestamptz
-        AND m.timestamp >= s.part_start AND m.timestamp < s.part_end
-        AND m.flags & 1 = 0 AND m.sum IS DISTINCT FROM 'NaN'::double precision
-), chained AS (
-    SELECT
-        p.*, lag(p.last_count) OVER epoch AS previous_count, lag(p.last_sum) OVER epoch AS previous_sum
-    FROM part p
-    WINDOW epoch AS (PARTITION BY p.series_id, p.start_timestamp ORDER BY p.at)
-), risen AS (
-    SELECT
-        c.group_number, c.at, c.min, c.max, c.is_untold, c.points, c.count AS top_count, c.sum AS top_sum,
-        CASE
-            WHEN NOT c.is_cumulative THEN c.count
-            WHEN c.previous_count IS NULL AND c.start_timestamp >= %(scan_start)s::timestamptz THEN c.last_count
-            WHEN c.previous_count IS NULL THEN
-                CASE WHEN c.points > 1 THEN c.last_count - CASE WHEN c.last_count < c.first_count THEN 0 ELSE c.first_count END END
-            WHEN c.first_count < c.previous_count OR c.last_count < c.first_count THEN c.last_count
-            ELSE c.last_count - c.previous_count
-        END AS count,
-        CASE
-            WHEN NOT c.is_cumulative THEN c.sum
-            WHEN c.previous_count IS NULL AND c.start_timestamp >= %(scan_start)s::timestamptz THEN c.last_sum
-            WHEN c.previous_count IS NULL THEN
-                CASE WHEN c.points > 1 THEN c.last_sum - CASE WHEN c.last_count < c.first_count THEN 0 ELSE coalesce(c.first_sum, 0) END END
-            WHEN c.first_count < c.previous_count OR c.last_count < c.first_count THEN c.last_sum
-            ELSE c.last_sum - coalesce(c.previous_sum, 0)
-        END AS sum
-    FROM chained c
-    WHERE c.at >= %(start)s::timestamptz
-), p AS (
-    SELECT
-        p.*,
-        CASE
-            WHEN %(edges)s::timestamptz[] IS NULL THEN time_bucket(%(step)s::interval, p.at, %(start)s::timestamptz)
-            ELSE (%(edges)s::timestamptz[])[width_bucket(p.at, %(edges)s::timestamptz[])]
-        END AS step
-    FROM risen p
+    -- include: summary_points n=3
 )
+-- include: observed
 
 -- name: summary_increase
 -- include: summary_parts
@@ -763,44 +520,35 @@ WITH wanted AS (
 , answered AS (SELECT p.group_number, p.step, sum(p.sum) / nullif(sum(p.count)::double precision, 0) AS value FROM p GROUP BY 1, 2)
 -- include: answer
 
--- name: number_epochs_hourly
--- Hours of gauges and sums; of a cumulative sum one row per start time.
+-- fragment: number_epochs
+-- Buckets of gauges and sums; of a cumulative sum one row per start time.
 SELECT
     series_id, (extract(epoch FROM bucket) * 1000000)::bigint AS bucket_us,
     (extract(epoch FROM start_timestamp) * 1000000)::bigint AS start_us, count, sum, min, max, first, last
-FROM tidegauge.metrics_hourly
+FROM tidegauge.metrics_${tier}
 WHERE series_id = ANY (%(series)s) AND bucket >= %(start)s::timestamptz AND bucket < %(end)s::timestamptz
 ORDER BY series_id, bucket, start_timestamp
 LIMIT %(limit)s;
 
+-- name: number_epochs_hourly
+-- include: number_epochs tier=hourly
+
 -- name: number_epochs_daily
--- Days of gauges and sums; of a cumulative sum one row per start time.
+-- include: number_epochs tier=daily
+
+-- fragment: histogram_epochs
+-- Buckets of histograms; of a cumulative one a row per start time.
 SELECT
     series_id, (extract(epoch FROM bucket) * 1000000)::bigint AS bucket_us,
-    (extract(epoch FROM start_timestamp) * 1000000)::bigint AS start_us, count, sum, min, max, first, last
-FROM tidegauge.metrics_daily
+    (extract(epoch FROM start_timestamp) * 1000000)::bigint AS start_us, count, sum, min, max,
+    first_count, last_count, first_sum, last_sum, bucket_counts, first_bucket_counts, last_bucket_counts
+FROM tidegauge.metric_histograms_${tier}
 WHERE series_id = ANY (%(series)s) AND bucket >= %(start)s::timestamptz AND bucket < %(end)s::timestamptz
 ORDER BY series_id, bucket, start_timestamp
 LIMIT %(limit)s;
 
 -- name: histogram_epochs_hourly
--- Hours of histograms; of a cumulative one a row per start time.
-SELECT
-    series_id, (extract(epoch FROM bucket) * 1000000)::bigint AS bucket_us,
-    (extract(epoch FROM start_timestamp) * 1000000)::bigint AS start_us, count, sum, min, max,
-    first_count, last_count, first_sum, last_sum, bucket_counts, first_bucket_counts, last_bucket_counts
-FROM tidegauge.metric_histograms_hourly
-WHERE series_id = ANY (%(series)s) AND bucket >= %(start)s::timestamptz AND bucket < %(end)s::timestamptz
-ORDER BY series_id, bucket, start_timestamp
-LIMIT %(limit)s;
+-- include: histogram_epochs tier=hourly
 
 -- name: histogram_epochs_daily
--- Days of histograms; of a cumulative one a row per start time.
-SELECT
-    series_id, (extract(epoch FROM bucket) * 1000000)::bigint AS bucket_us,
-    (extract(epoch FROM start_timestamp) * 1000000)::bigint AS start_us, count, sum, min, max,
-    first_count, last_count, first_sum, last_sum, bucket_counts, first_bucket_counts, last_bucket_counts
-FROM tidegauge.metric_histograms_daily
-WHERE series_id = ANY (%(series)s) AND bucket >= %(start)s::timestamptz AND bucket < %(end)s::timestamptz
-ORDER BY series_id, bucket, start_timestamp
-LIMIT %(limit)s;
+-- include: histogram_epochs tier=daily

@@ -9,176 +9,107 @@ SELECT a.application_id, a.name
 FROM tidegauge.applications a
 WHERE a.tenant_id = %(tenant_id)s AND (%(service)s::text IS NULL OR a.name = %(service)s);
 
--- name: packed_minutely
--- Durations by minute and application.
+-- fragment: packed
+-- Durations by bucket and application.
 SELECT (extract(epoch FROM p.bucket) * 1000000)::bigint, p.application_id, NULL::text, NULL::smallint, p.duration_buckets, p.counts
-FROM tidegauge.service_percentiles_minutely_stored p
+FROM tidegauge.service_percentiles_${tier}_stored p
 WHERE p.application_id = ANY (%(applications)s::integer[]) AND p.bucket >= %(start)s::timestamptz AND p.bucket < %(end)s::timestamptz
 LIMIT %(limit)s;
+
+-- fragment: packed_extremes
+-- The shortest and longest duration by bucket and application.
+SELECT
+    (extract(epoch FROM p.bucket) * 1000000)::bigint, p.application_id, NULL::text, NULL::smallint, p.duration_min_ns, p.duration_max_ns
+FROM tidegauge.service_totals_${tier}_stored p
+WHERE p.application_id = ANY (%(applications)s::integer[]) AND p.bucket >= %(start)s::timestamptz AND p.bucket < %(end)s::timestamptz;
+
+-- name: packed_minutely
+-- include: packed tier=minutely
 
 -- name: packed_extremes_minutely
--- The shortest and longest duration by minute and application.
-SELECT
-    (extract(epoch FROM p.bucket) * 1000000)::bigint, p.application_id, NULL::text, NULL::smallint, p.duration_min_ns, p.duration_max_ns
-FROM tidegauge.service_totals_minutely_stored p
-WHERE p.application_id = ANY (%(applications)s::integer[]) AND p.bucket >= %(start)s::timestamptz AND p.bucket < %(end)s::timestamptz;
+-- include: packed_extremes tier=minutely
 
 -- name: packed_hourly
--- Durations by hour and application.
-SELECT (extract(epoch FROM p.bucket) * 1000000)::bigint, p.application_id, NULL::text, NULL::smallint, p.duration_buckets, p.counts
-FROM tidegauge.service_percentiles_hourly_stored p
-WHERE p.application_id = ANY (%(applications)s::integer[]) AND p.bucket >= %(start)s::timestamptz AND p.bucket < %(end)s::timestamptz
-LIMIT %(limit)s;
+-- include: packed tier=hourly
 
 -- name: packed_extremes_hourly
--- The shortest and longest duration by hour and application.
-SELECT
-    (extract(epoch FROM p.bucket) * 1000000)::bigint, p.application_id, NULL::text, NULL::smallint, p.duration_min_ns, p.duration_max_ns
-FROM tidegauge.service_totals_hourly_stored p
-WHERE p.application_id = ANY (%(applications)s::integer[]) AND p.bucket >= %(start)s::timestamptz AND p.bucket < %(end)s::timestamptz;
+-- include: packed_extremes tier=hourly
 
 -- name: packed_daily
--- Durations by day and application.
-SELECT (extract(epoch FROM p.bucket) * 1000000)::bigint, p.application_id, NULL::text, NULL::smallint, p.duration_buckets, p.counts
-FROM tidegauge.service_percentiles_daily_stored p
-WHERE p.application_id = ANY (%(applications)s::integer[]) AND p.bucket >= %(start)s::timestamptz AND p.bucket < %(end)s::timestamptz
-LIMIT %(limit)s;
+-- include: packed tier=daily
 
 -- name: packed_extremes_daily
--- The shortest and longest duration by day and application.
+-- include: packed_extremes tier=daily
+
+-- fragment: of_one
+-- Durations by bucket of one application, with the shortest and the longest: of many they are looked up sooner than joined.
 SELECT
-    (extract(epoch FROM p.bucket) * 1000000)::bigint, p.application_id, NULL::text, NULL::smallint, p.duration_min_ns, p.duration_max_ns
-FROM tidegauge.service_totals_daily_stored p
-WHERE p.application_id = ANY (%(applications)s::integer[]) AND p.bucket >= %(start)s::timestamptz AND p.bucket < %(end)s::timestamptz;
+    (extract(epoch FROM p.bucket) * 1000000)::bigint, p.application_id, NULL::text, NULL::smallint, p.duration_buckets, p.counts,
+    t.duration_min_ns, t.duration_max_ns
+FROM tidegauge.service_percentiles_${tier}_stored p
+LEFT JOIN (
+    SELECT s.application_id, s.bucket, s.duration_min_ns, s.duration_max_ns FROM tidegauge.service_totals_${tier}_stored s
+    WHERE s.application_id = ANY (%(applications)s::integer[]) AND s.bucket >= %(start)s::timestamptz AND s.bucket < %(end)s::timestamptz
+) t ON t.application_id = p.application_id AND t.bucket = p.bucket
+WHERE p.application_id = ANY (%(applications)s::integer[]) AND p.bucket >= %(start)s::timestamptz AND p.bucket < %(end)s::timestamptz
+LIMIT %(limit)s;
 
 -- name: of_one_minutely
--- Durations by minute of one application, with the shortest and the longest: of many they are looked up sooner than joined.
-SELECT
-    (extract(epoch FROM p.bucket) * 1000000)::bigint, p.application_id, NULL::text, NULL::smallint, p.duration_buckets, p.counts,
-    t.duration_min_ns, t.duration_max_ns
-FROM tidegauge.service_percentiles_minutely_stored p
-LEFT JOIN (
-    SELECT s.application_id, s.bucket, s.duration_min_ns, s.duration_max_ns FROM tidegauge.service_totals_minutely_stored s
-    WHERE s.application_id = ANY (%(applications)s::integer[]) AND s.bucket >= %(start)s::timestamptz AND s.bucket < %(end)s::timestamptz
-) t ON t.application_id = p.application_id AND t.bucket = p.bucket
-WHERE p.application_id = ANY (%(applications)s::integer[]) AND p.bucket >= %(start)s::timestamptz AND p.bucket < %(end)s::timestamptz
-LIMIT %(limit)s;
+-- include: of_one tier=minutely
 
 -- name: of_one_hourly
--- Durations by hour of one application, with the shortest and the longest: of many they are looked up sooner than joined.
-SELECT
-    (extract(epoch FROM p.bucket) * 1000000)::bigint, p.application_id, NULL::text, NULL::smallint, p.duration_buckets, p.counts,
-    t.duration_min_ns, t.duration_max_ns
-FROM tidegauge.service_percentiles_hourly_stored p
-LEFT JOIN (
-    SELECT s.application_id, s.bucket, s.duration_min_ns, s.duration_max_ns FROM tidegauge.service_totals_hourly_stored s
-    WHERE s.application_id = ANY (%(applications)s::integer[]) AND s.bucket >= %(start)s::timestamptz AND s.bucket < %(end)s::timestamptz
-) t ON t.application_id = p.application_id AND t.bucket = p.bucket
-WHERE p.application_id = ANY (%(applications)s::integer[]) AND p.bucket >= %(start)s::timestamptz AND p.bucket < %(end)s::timestamptz
-LIMIT %(limit)s;
+-- include: of_one tier=hourly
 
 -- name: of_one_daily
--- Durations by day of one application, with the shortest and the longest: of many they are looked up sooner than joined.
+-- include: of_one tier=daily
+
+-- fragment: counted
+-- Durations by bucket, and by application, operation and kind where they are to be told apart.
 SELECT
-    (extract(epoch FROM p.bucket) * 1000000)::bigint, p.application_id, NULL::text, NULL::smallint, p.duration_buckets, p.counts,
-    t.duration_min_ns, t.duration_max_ns
-FROM tidegauge.service_percentiles_daily_stored p
-LEFT JOIN (
-    SELECT s.application_id, s.bucket, s.duration_min_ns, s.duration_max_ns FROM tidegauge.service_totals_daily_stored s
-    WHERE s.application_id = ANY (%(applications)s::integer[]) AND s.bucket >= %(start)s::timestamptz AND s.bucket < %(end)s::timestamptz
-) t ON t.application_id = p.application_id AND t.bucket = p.bucket
-WHERE p.application_id = ANY (%(applications)s::integer[]) AND p.bucket >= %(start)s::timestamptz AND p.bucket < %(end)s::timestamptz
+    (extract(epoch FROM c.bucket) * 1000000)::bigint, c.application_id, c.name, c.kind,
+    string_agg(int2send(c.duration_bucket::smallint), ''::bytea ORDER BY c.duration_bucket),
+    string_agg(int8send(c.count), ''::bytea ORDER BY c.duration_bucket)
+FROM (
+    SELECT
+        d.bucket, CASE WHEN %(by_service)s THEN d.application_id END AS application_id, CASE WHEN %(by_operation)s THEN d.name END AS name,
+        CASE WHEN %(by_kind)s THEN d.kind END AS kind, d.duration_bucket, least(sum(d.count), 9223372036854775807)::bigint AS count
+    FROM tidegauge.trace_durations_${tier}_stored d
+    WHERE d.application_id = ANY (%(applications)s::integer[])
+        AND d.bucket >= %(start)s::timestamptz AND d.bucket < %(end)s::timestamptz
+        AND (%(operation)s::text IS NULL OR d.name = %(operation)s) AND (%(kind)s::smallint IS NULL OR d.kind = %(kind)s)
+    GROUP BY 1, 2, 3, 4, 5
+) c
+GROUP BY c.bucket, c.application_id, c.name, c.kind
 LIMIT %(limit)s;
+
+-- fragment: counted_extremes
+-- The shortest and longest duration likewise.
+SELECT
+    (extract(epoch FROM d.bucket) * 1000000)::bigint, CASE WHEN %(by_service)s THEN d.application_id END,
+    CASE WHEN %(by_operation)s THEN d.name END, CASE WHEN %(by_kind)s THEN d.kind END, min(d.duration_min_ns), max(d.duration_max_ns)
+FROM tidegauge.traces_${tier}_stored d
+WHERE d.application_id = ANY (%(applications)s::integer[])
+    AND d.bucket >= %(start)s::timestamptz AND d.bucket < %(end)s::timestamptz
+    AND (%(operation)s::text IS NULL OR d.name = %(operation)s) AND (%(kind)s::smallint IS NULL OR d.kind = %(kind)s)
+GROUP BY 1, 2, 3, 4;
 
 -- name: counted_minutely
--- Durations by minute, and by application, operation and kind where they are to be told apart.
-SELECT
-    (extract(epoch FROM c.bucket) * 1000000)::bigint, c.application_id, c.name, c.kind,
-    string_agg(int2send(c.duration_bucket::smallint), ''::bytea ORDER BY c.duration_bucket),
-    string_agg(int8send(c.count), ''::bytea ORDER BY c.duration_bucket)
-FROM (
-    SELECT
-        d.bucket, CASE WHEN %(by_service)s THEN d.application_id END AS application_id, CASE WHEN %(by_operation)s THEN d.name END AS name,
-        CASE WHEN %(by_kind)s THEN d.kind END AS kind, d.duration_bucket, least(sum(d.count), 9223372036854775807)::bigint AS count
-    FROM tidegauge.trace_durations_minutely_stored d
-    WHERE d.application_id = ANY (%(applications)s::integer[])
-        AND d.bucket >= %(start)s::timestamptz AND d.bucket < %(end)s::timestamptz
-        AND (%(operation)s::text IS NULL OR d.name = %(operation)s) AND (%(kind)s::smallint IS NULL OR d.kind = %(kind)s)
-    GROUP BY 1, 2, 3, 4, 5
-) c
-GROUP BY c.bucket, c.application_id, c.name, c.kind
-LIMIT %(limit)s;
+-- include: counted tier=minutely
 
 -- name: counted_extremes_minutely
--- The shortest and longest duration likewise.
-SELECT
-    (extract(epoch FROM d.bucket) * 1000000)::bigint, CASE WHEN %(by_service)s THEN d.application_id END,
-    CASE WHEN %(by_operation)s THEN d.name END, CASE WHEN %(by_kind)s THEN d.kind END, min(d.duration_min_ns), max(d.duration_max_ns)
-FROM tidegauge.traces_minutely_stored d
-WHERE d.application_id = ANY (%(applications)s::integer[])
-    AND d.bucket >= %(start)s::timestamptz AND d.bucket < %(end)s::timestamptz
-    AND (%(operation)s::text IS NULL OR d.name = %(operation)s) AND (%(kind)s::smallint IS NULL OR d.kind = %(kind)s)
-GROUP BY 1, 2, 3, 4;
+-- include: counted_extremes tier=minutely
 
 -- name: counted_hourly
--- Durations by hour, and by application, operation and kind where they are to be told apart.
-SELECT
-    (extract(epoch FROM c.bucket) * 1000000)::bigint, c.application_id, c.name, c.kind,
-    string_agg(int2send(c.duration_bucket::smallint), ''::bytea ORDER BY c.duration_bucket),
-    string_agg(int8send(c.count), ''::bytea ORDER BY c.duration_bucket)
-FROM (
-    SELECT
-        d.bucket, CASE WHEN %(by_service)s THEN d.application_id END AS application_id, CASE WHEN %(by_operation)s THEN d.name END AS name,
-        CASE WHEN %(by_kind)s THEN d.kind END AS kind, d.duration_bucket, least(sum(d.count), 9223372036854775807)::bigint AS count
-    FROM tidegauge.trace_durations_hourly_stored d
-    WHERE d.application_id = ANY (%(applications)s::integer[])
-        AND d.bucket >= %(start)s::timestamptz AND d.bucket < %(end)s::timestamptz
-        AND (%(operation)s::text IS NULL OR d.name = %(operation)s) AND (%(kind)s::smallint IS NULL OR d.kind = %(kind)s)
-    GROUP BY 1, 2, 3, 4, 5
-) c
-GROUP BY c.bucket, c.application_id, c.name, c.kind
-LIMIT %(limit)s;
+-- include: counted tier=hourly
 
 -- name: counted_extremes_hourly
--- The shortest and longest duration likewise.
-SELECT
-    (extract(epoch FROM d.bucket) * 1000000)::bigint, CASE WHEN %(by_service)s THEN d.application_id END,
-    CASE WHEN %(by_operation)s THEN d.name END, CASE WHEN %(by_kind)s THEN d.kind END, min(d.duration_min_ns), max(d.duration_max_ns)
-FROM tidegauge.traces_hourly_stored d
-WHERE d.application_id = ANY (%(applications)s::integer[])
-    AND d.bucket >= %(start)s::timestamptz AND d.bucket < %(end)s::timestamptz
-    AND (%(operation)s::text IS NULL OR d.name = %(operation)s) AND (%(kind)s::smallint IS NULL OR d.kind = %(kind)s)
-GROUP BY 1, 2, 3, 4;
+-- include: counted_extremes tier=hourly
 
 -- name: counted_daily
--- Durations by day, and by application, operation and kind where they are to be told apart.
-SELECT
-    (extract(epoch FROM c.bucket) * 1000000)::bigint, c.application_id, c.name, c.kind,
-    string_agg(int2send(c.duration_bucket::smallint), ''::bytea ORDER BY c.duration_bucket),
-    string_agg(int8send(c.count), ''::bytea ORDER BY c.duration_bucket)
-FROM (
-    SELECT
-        d.bucket, CASE WHEN %(by_service)s THEN d.application_id END AS application_id, CASE WHEN %(by_operation)s THEN d.name END AS name,
-        CASE WHEN %(by_kind)s THEN d.kind END AS kind, d.duration_bucket, least(sum(d.count), 9223372036854775807)::bigint AS count
-    FROM tidegauge.trace_durations_daily_stored d
-    WHERE d.application_id = ANY (%(applications)s::integer[])
-        AND d.bucket >= %(start)s::timestamptz AND d.bucket < %(end)s::timestamptz
-        AND (%(operation)s::text IS NULL OR d.name = %(operation)s) AND (%(kind)s::smallint IS NULL OR d.kind = %(kind)s)
-    GROUP BY 1, 2, 3, 4, 5
-) c
-GROUP BY c.bucket, c.application_id, c.name, c.kind
-LIMIT %(limit)s;
+-- include: counted tier=daily
 
 -- name: counted_extremes_daily
--- The shortest and longest duration likewise.
-SELECT
-    (extract(epoch FROM d.bucket) * 1000000)::bigint, CASE WHEN %(by_service)s THEN d.application_id END,
-    CASE WHEN %(by_operation)s THEN d.name END, CASE WHEN %(by_kind)s THEN d.kind END, min(d.duration_min_ns), max(d.duration_max_ns)
-FROM tidegauge.traces_daily_stored d
-WHERE d.application_id = ANY (%(applications)s::integer[])
-    AND d.bucket >= %(start)s::timestamptz AND d.bucket < %(end)s::timestamptz
-    AND (%(operation)s::text IS NULL OR d.name = %(operation)s) AND (%(kind)s::smallint IS NULL OR d.kind = %(kind)s)
-GROUP BY 1, 2, 3, 4;
+-- include: counted_extremes tier=daily
 
 -- name: spans
 -- Durations from spans, by parts of `width` from `origin` on. A negative one counts as 0, in the bucket of 1 ns, as in the rollups.
@@ -203,71 +134,45 @@ FROM (
 GROUP BY c.bucket, c.application_id, c.name, c.kind
 LIMIT %(limit)s;
 
--- name: explicit_minutely
--- Histograms with bounds of their own, by minute, series and start time.
+-- fragment: explicit
+-- Histograms with bounds of their own, by bucket, series and start time.
 SELECT
     h.series_id, (extract(epoch FROM h.bucket) * 1000000)::bigint AS time_us,
     (extract(epoch FROM h.start_timestamp) * 1000000)::bigint AS start_us,
     h.count, h.first_count, h.last_count, h.min, h.max,
     h.bucket_counts, h.first_bucket_counts, h.last_bucket_counts
-FROM tidegauge.metric_histograms_minutely_stored h
+FROM tidegauge.metric_histograms_${tier}_stored h
 WHERE h.series_id = ANY (%(series)s::bigint[]) AND h.bucket >= %(start)s::timestamptz AND h.bucket < %(end)s::timestamptz
 LIMIT %(limit)s;
+
+-- fragment: exponential
+-- Exponential histograms by bucket, series and start time.
+SELECT
+    h.series_id, (extract(epoch FROM h.bucket) * 1000000)::bigint AS time_us,
+    (extract(epoch FROM h.start_timestamp) * 1000000)::bigint AS start_us,
+    h.count, h.first_count, h.last_count, h.min, h.max, h.zero_threshold, h.zero_count, h.first_zero_count, h.last_zero_count,
+    h.positive, h.first_positive, h.last_positive, h.negative, h.first_negative, h.last_negative
+FROM tidegauge.metric_exponentials_${tier}_stored h
+WHERE h.series_id = ANY (%(series)s::bigint[]) AND h.bucket >= %(start)s::timestamptz AND h.bucket < %(end)s::timestamptz
+LIMIT %(limit)s;
+
+-- name: explicit_minutely
+-- include: explicit tier=minutely
 
 -- name: exponential_minutely
--- Exponential histograms by minute, series and start time.
-SELECT
-    h.series_id, (extract(epoch FROM h.bucket) * 1000000)::bigint AS time_us,
-    (extract(epoch FROM h.start_timestamp) * 1000000)::bigint AS start_us,
-    h.count, h.first_count, h.last_count, h.min, h.max, h.zero_threshold, h.zero_count, h.first_zero_count, h.last_zero_count,
-    h.positive, h.first_positive, h.last_positive, h.negative, h.first_negative, h.last_negative
-FROM tidegauge.metric_exponentials_minutely_stored h
-WHERE h.series_id = ANY (%(series)s::bigint[]) AND h.bucket >= %(start)s::timestamptz AND h.bucket < %(end)s::timestamptz
-LIMIT %(limit)s;
+-- include: exponential tier=minutely
 
 -- name: explicit_hourly
--- Histograms with bounds of their own, by hour, series and start time.
-SELECT
-    h.series_id, (extract(epoch FROM h.bucket) * 1000000)::bigint AS time_us,
-    (extract(epoch FROM h.start_timestamp) * 1000000)::bigint AS start_us,
-    h.count, h.first_count, h.last_count, h.min, h.max,
-    h.bucket_counts, h.first_bucket_counts, h.last_bucket_counts
-FROM tidegauge.metric_histograms_hourly_stored h
-WHERE h.series_id = ANY (%(series)s::bigint[]) AND h.bucket >= %(start)s::timestamptz AND h.bucket < %(end)s::timestamptz
-LIMIT %(limit)s;
+-- include: explicit tier=hourly
 
 -- name: exponential_hourly
--- Exponential histograms by hour, series and start time.
-SELECT
-    h.series_id, (extract(epoch FROM h.bucket) * 1000000)::bigint AS time_us,
-    (extract(epoch FROM h.start_timestamp) * 1000000)::bigint AS start_us,
-    h.count, h.first_count, h.last_count, h.min, h.max, h.zero_threshold, h.zero_count, h.first_zero_count, h.last_zero_count,
-    h.positive, h.first_positive, h.last_positive, h.negative, h.first_negative, h.last_negative
-FROM tidegauge.metric_exponentials_hourly_stored h
-WHERE h.series_id = ANY (%(series)s::bigint[]) AND h.bucket >= %(start)s::timestamptz AND h.bucket < %(end)s::timestamptz
-LIMIT %(limit)s;
+-- include: exponential tier=hourly
 
 -- name: explicit_daily
--- Histograms with bounds of their own, by day, series and start time.
-SELECT
-    h.series_id, (extract(epoch FROM h.bucket) * 1000000)::bigint AS time_us,
-    (extract(epoch FROM h.start_timestamp) * 1000000)::bigint AS start_us,
-    h.count, h.first_count, h.last_count, h.min, h.max,
-    h.bucket_counts, h.first_bucket_counts, h.last_bucket_counts
-FROM tidegauge.metric_histograms_daily_stored h
-WHERE h.series_id = ANY (%(series)s::bigint[]) AND h.bucket >= %(start)s::timestamptz AND h.bucket < %(end)s::timestamptz
-LIMIT %(limit)s;
+-- include: explicit tier=daily
 
 -- name: exponential_daily
--- Exponential histograms by day, series and start time.
-SELECT
-    h.series_id, (extract(epoch FROM h.bucket) * 1000000)::bigint AS time_us,
-    (extract(epoch FROM h.start_timestamp) * 1000000)::bigint AS start_us,
-    h.count, h.first_count, h.last_count, h.min, h.max, h.zero_threshold, h.zero_count, h.first_zero_count, h.last_zero_count,
-    h.positive, h.first_positive, h.last_positive, h.negative, h.first_negative, h.last_negative
-FROM tidegauge.metric_exponentials_daily_stored h
-WHERE h.series_id = ANY (%(series)s::bigint[]) AND h.bucket >= %(start)s::timestamptz AND h.bucket < %(end)s::timestamptz
-LIMIT %(limit)s;
+-- include: exponential tier=daily
 
 -- name: explicit_raw
 -- The same from points, by parts of `width` from `origin` on; of a part that begins before `start`, `start`: what rises is followed by time, through

@@ -1,101 +1,51 @@
 -- Spans by step: how many, how many failed, how long. Read as planned, as metrics are (metrics.sql); a negative duration counts as 0.
 
+-- fragment: buckets
+    SELECT
+        w.service, d.name AS operation, d.kind, d.status_code, d.bucket AS at, d.count, d.errors,
+        d.duration_sum_ns, d.duration_min_ns, d.duration_max_ns
+    FROM wanted w
+    JOIN tidegauge.traces_${tier}_stored d ON d.application_id = w.application_id AND d.tenant_id = %(tenant_id)s
+    WHERE d.bucket >= %(${tier}${n}_from)s::timestamptz AND d.bucket < %(${tier}${n}_to)s::timestamptz
+        AND (%(${tier}${n}_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(${tier}${n}_parts)s::timestamptz[]) %% 2 = 1)
+        AND (%(operation)s::text IS NULL OR d.name = %(operation)s)
+        AND (%(kind)s::smallint IS NULL OR d.kind = %(kind)s)
+        AND (%(status_code)s::smallint IS NULL OR d.status_code = %(status_code)s)
+
+-- fragment: spans
+    SELECT
+        w.service, t.name, t.kind, t.status_code, t.start_time, 1::bigint, CASE WHEN t.status_code = 2 THEN 1::bigint ELSE 0 END,
+        greatest(t.duration_ns, 0), greatest(t.duration_ns, 0), greatest(t.duration_ns, 0)
+    FROM unnest(%(raw${n}_starts)s::timestamptz[], %(raw${n}_ends)s::timestamptz[]) AS s (part_start, part_end)
+    CROSS JOIN wanted w
+    JOIN tidegauge.traces t ON t.application_id = w.application_id AND t.tenant_id = %(tenant_id)s
+    WHERE t.start_time >= %(raw${n}_from)s::timestamptz AND t.start_time < %(raw${n}_to)s::timestamptz
+        AND t.start_time >= s.part_start AND t.start_time < s.part_end
+        AND (%(operation)s::text IS NULL OR t.name = %(operation)s)
+        AND (%(kind)s::smallint IS NULL OR t.kind = %(kind)s)
+        AND (%(status_code)s::smallint IS NULL OR t.status_code = %(status_code)s)
+
 -- name: rates
 -- One row per group, which has a name for every key that is asked for; a step without spans has none. Sums stop at the largest bigint.
 WITH wanted AS (
     SELECT a.application_id, a.name AS service FROM tidegauge.applications a
     WHERE a.tenant_id = %(tenant_id)s AND (%(service)s::text IS NULL OR a.name = %(service)s)
 ), part AS (
-    SELECT
-        w.service, d.name AS operation, d.kind, d.status_code, d.bucket AS at, d.count, d.errors,
-        d.duration_sum_ns, d.duration_min_ns, d.duration_max_ns
-    FROM wanted w
-    JOIN tidegauge.traces_daily_stored d ON d.application_id = w.application_id AND d.tenant_id = %(tenant_id)s
-    WHERE d.bucket >= %(daily1_from)s::timestamptz AND d.bucket < %(daily1_to)s::timestamptz
-        AND (%(daily1_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(daily1_parts)s::timestamptz[]) %% 2 = 1)
-        AND (%(operation)s::text IS NULL OR d.name = %(operation)s)
-        AND (%(kind)s::smallint IS NULL OR d.kind = %(kind)s)
-        AND (%(status_code)s::smallint IS NULL OR d.status_code = %(status_code)s)
+    -- include: buckets tier=daily n=1
     UNION ALL
-    SELECT
-        w.service, d.name AS operation, d.kind, d.status_code, d.bucket AS at, d.count, d.errors,
-        d.duration_sum_ns, d.duration_min_ns, d.duration_max_ns
-    FROM wanted w
-    JOIN tidegauge.traces_hourly_stored d ON d.application_id = w.application_id AND d.tenant_id = %(tenant_id)s
-    WHERE d.bucket >= %(hourly1_from)s::timestamptz AND d.bucket < %(hourly1_to)s::timestamptz
-        AND (%(hourly1_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(hourly1_parts)s::timestamptz[]) %% 2 = 1)
-        AND (%(operation)s::text IS NULL OR d.name = %(operation)s)
-        AND (%(kind)s::smallint IS NULL OR d.kind = %(kind)s)
-        AND (%(status_code)s::smallint IS NULL OR d.status_code = %(status_code)s)
+    -- include: buckets tier=hourly n=1
     UNION ALL
-    SELECT
-        w.service, d.name AS operation, d.kind, d.status_code, d.bucket AS at, d.count, d.errors,
-        d.duration_sum_ns, d.duration_min_ns, d.duration_max_ns
-    FROM wanted w
-    JOIN tidegauge.traces_hourly_stored d ON d.application_id = w.application_id AND d.tenant_id = %(tenant_id)s
-    WHERE d.bucket >= %(hourly2_from)s::timestamptz AND d.bucket < %(hourly2_to)s::timestamptz
-        AND (%(hourly2_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(hourly2_parts)s::timestamptz[]) %% 2 = 1)
-        AND (%(operation)s::text IS NULL OR d.name = %(operation)s)
-        AND (%(kind)s::smallint IS NULL OR d.kind = %(kind)s)
-        AND (%(status_code)s::smallint IS NULL OR d.status_code = %(status_code)s)
+    -- include: buckets tier=hourly n=2
     UNION ALL
-    SELECT
-        w.service, d.name AS operation, d.kind, d.status_code, d.bucket AS at, d.count, d.errors,
-        d.duration_sum_ns, d.duration_min_ns, d.duration_max_ns
-    FROM wanted w
-    JOIN tidegauge.traces_minutely_stored d ON d.application_id = w.application_id AND d.tenant_id = %(tenant_id)s
-    WHERE d.bucket >= %(minutely1_from)s::timestamptz AND d.bucket < %(minutely1_to)s::timestamptz
-        AND (%(minutely1_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(minutely1_parts)s::timestamptz[]) %% 2 = 1)
-        AND (%(operation)s::text IS NULL OR d.name = %(operation)s)
-        AND (%(kind)s::smallint IS NULL OR d.kind = %(kind)s)
-        AND (%(status_code)s::smallint IS NULL OR d.status_code = %(status_code)s)
+    -- include: buckets tier=minutely n=1
     UNION ALL
-    SELECT
-        w.service, d.name AS operation, d.kind, d.status_code, d.bucket AS at, d.count, d.errors,
-        d.duration_sum_ns, d.duration_min_ns, d.duration_max_ns
-    FROM wanted w
-    JOIN tidegauge.traces_minutely_stored d ON d.application_id = w.application_id AND d.tenant_id = %(tenant_id)s
-    WHERE d.bucket >= %(minutely2_from)s::timestamptz AND d.bucket < %(minutely2_to)s::timestamptz
-        AND (%(minutely2_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(minutely2_parts)s::timestamptz[]) %% 2 = 1)
-        AND (%(operation)s::text IS NULL OR d.name = %(operation)s)
-        AND (%(kind)s::smallint IS NULL OR d.kind = %(kind)s)
-        AND (%(status_code)s::smallint IS NULL OR d.status_code = %(status_code)s)
+    -- include: buckets tier=minutely n=2
     UNION ALL
-    SELECT
-        w.service, t.name, t.kind, t.status_code, t.start_time, 1::bigint, CASE WHEN t.status_code = 2 THEN 1::bigint ELSE 0 END,
-        greatest(t.duration_ns, 0), greatest(t.duration_ns, 0), greatest(t.duration_ns, 0)
-    FROM unnest(%(raw1_starts)s::timestamptz[], %(raw1_ends)s::timestamptz[]) AS s (part_start, part_end)
-    CROSS JOIN wanted w
-    JOIN tidegauge.traces t ON t.application_id = w.application_id AND t.tenant_id = %(tenant_id)s
-    WHERE t.start_time >= %(raw1_from)s::timestamptz AND t.start_time < %(raw1_to)s::timestamptz
-        AND t.start_time >= s.part_start AND t.start_time < s.part_end
-        AND (%(operation)s::text IS NULL OR t.name = %(operation)s)
-        AND (%(kind)s::smallint IS NULL OR t.kind = %(kind)s)
-        AND (%(status_code)s::smallint IS NULL OR t.status_code = %(status_code)s)
+    -- include: spans n=1
     UNION ALL
-    SELECT
-        w.service, t.name, t.kind, t.status_code, t.start_time, 1::bigint, CASE WHEN t.status_code = 2 THEN 1::bigint ELSE 0 END,
-        greatest(t.duration_ns, 0), greatest(t.duration_ns, 0), greatest(t.duration_ns, 0)
-    FROM unnest(%(raw2_starts)s::timestamptz[], %(raw2_ends)s::timestamptz[]) AS s (part_start, part_end)
-    CROSS JOIN wanted w
-    JOIN tidegauge.traces t ON t.application_id = w.application_id AND t.tenant_id = %(tenant_id)s
-    WHERE t.start_time >= %(raw2_from)s::timestamptz AND t.start_time < %(raw2_to)s::timestamptz
-        AND t.start_time >= s.part_start AND t.start_time < s.part_end
-        AND (%(operation)s::text IS NULL OR t.name = %(operation)s)
-        AND (%(kind)s::smallint IS NULL OR t.kind = %(kind)s)
-        AND (%(status_code)s::smallint IS NULL OR t.status_code = %(status_code)s)
+    -- include: spans n=2
     UNION ALL
-    SELECT
-        w.service, t.name, t.kind, t.status_code, t.start_time, 1::bigint, CASE WHEN t.status_code = 2 THEN 1::bigint ELSE 0 END,
-        greatest(t.duration_ns, 0), greatest(t.duration_ns, 0), greatest(t.duration_ns, 0)
-    FROM unnest(%(raw3_starts)s::timestamptz[], %(raw3_ends)s::timestamptz[]) AS s (part_start, part_end)
-    CROSS JOIN wanted w
-    JOIN tidegauge.traces t ON t.application_id = w.application_id AND t.tenant_id = %(tenant_id)s
-    WHERE t.start_time >= %(raw3_from)s::timestamptz AND t.start_time < %(raw3_to)s::timestamptz
-        AND t.start_time >= s.part_start AND t.start_time < s.part_end
-        AND (%(operation)s::text IS NULL OR t.name = %(operation)s)
-        AND (%(kind)s::smallint IS NULL OR t.kind = %(kind)s)
-        AND (%(status_code)s::smallint IS NULL OR t.status_code = %(status_code)s)
+    -- include: spans n=3
 ), p AS (
     SELECT
         CASE WHEN %(by_service)s THEN p.service ELSE '' END AS service,
