@@ -175,8 +175,8 @@ class _Filling:
         ages = {lifecycle.table: lifecycle.compress_after for lifecycle in await self._maintenance.lifecycles()}
         now = datetime.now(UTC)
         for chunk in await self._maintenance.chunks():
-            age = timedelta(0) if everything else ages[chunk.table]
-            if not chunk.is_compressed and chunk.end <= filled_to and age is not None and chunk.end <= now - age:
+            age = ages[chunk.table]
+            if not chunk.is_compressed and chunk.end <= filled_to and age is not None and (everything or chunk.end <= now - age):
                 await self._maintenance.compress(chunk)
         # Pieces of the attribute index are made blocks of as they come, or they would fill the disk.
         await self._finished(self._jobs()[0])

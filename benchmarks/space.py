@@ -42,7 +42,7 @@ ORDER BY kept.is_rollup, kept.relation, 3
 _TABLES: LiteralString = """
 SELECT k.relname::text, greatest(k.reltuples, 0)::bigint, pg_catalog.pg_table_size(k.oid), pg_catalog.pg_indexes_size(k.oid)
 FROM pg_catalog.pg_class k
-WHERE k.relnamespace = 'tidegauge'::regnamespace AND k.relkind = 'r' AND pg_catalog.pg_total_relation_size(k.oid) > 1000000
+WHERE k.relnamespace = 'tidegauge'::regnamespace AND k.relkind = 'r' AND pg_catalog.pg_total_relation_size(k.oid) > 100000
 ORDER BY k.relname
 """
 

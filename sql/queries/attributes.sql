@@ -106,11 +106,77 @@ SELECT * FROM unnest(
     %(span_count)s::integer[], %(tenant_id)s::smallint[], %(hashes)b::bytea[]
 );
 
--- name: put_blocks
-INSERT INTO tidegauge.attribute_blocks (start_time, end_time, application_id, span_count, tenant_id, seed, filter)
-SELECT * FROM unnest(
-    %(start_time)s::timestamptz[], %(end_time)s::timestamptz[], %(application_id)s::integer[], %(span_count)s::integer[],
-    %(tenant_id)s::smallint[], %(seed)s::smallint[], %(filter)b::bytea[]
+-- name: kindred_filters
+-- Filters that may hold much of what a block has: bases that are the application's or the tenant's newest, and what the application's block
+-- before has (in a backfill the one after). A base that is read here is not deleted before this transaction ends: see `delete_bases`.
+WITH near AS MATERIALIZED (
+    SELECT b.base_id, b.seed, b.filter
+    FROM tidegauge.attribute_blocks b
+    WHERE b.start_time > %(start_time)s::timestamptz - INTERVAL '8 days' AND b.start_time < %(start_time)s::timestamptz + INTERVAL '8 days'
+        AND b.tenant_id = %(tenant_id)s AND b.application_id = %(application_id)s AND b.filter IS NOT NULL
+    -- What is left over of a day is no example.
+    ORDER BY b.span_count * 2 < %(span_count)s, abs(extract(epoch FROM b.start_time - %(start_time)s::timestamptz))
+    LIMIT 1
+), bases AS MATERIALIZED (
+    SELECT a.base_id, a.hash_count, a.seed, a.filter
+    FROM tidegauge.attribute_bases a
+    WHERE a.base_id IN (SELECT n.base_id FROM near n)
+        OR a.base_id = ANY (ARRAY(
+            SELECT o.base_id FROM tidegauge.attribute_bases o
+            WHERE o.tenant_id = %(tenant_id)s AND o.application_id = %(application_id)s
+            ORDER BY o.base_id DESC LIMIT 2
+        ))
+        OR a.base_id = ANY (ARRAY(
+            SELECT o.base_id FROM tidegauge.attribute_bases o WHERE o.tenant_id = %(tenant_id)s ORDER BY o.base_id DESC LIMIT 2
+        ))
+    FOR KEY SHARE OF a SKIP LOCKED
+)
+SELECT b.base_id, b.hash_count, b.seed::integer AS seed, b.filter, b.base_id IN (SELECT n.base_id FROM near n) IS TRUE AS is_previous
+FROM bases b
+UNION ALL
+SELECT NULL, 0, n.seed::integer, n.filter, true FROM near n;
+
+-- name: put_base
+INSERT INTO tidegauge.attribute_bases (application_id, hash_count, used_until, tenant_id, seed, filter)
+VALUES (%(application_id)s, %(hash_count)s, %(start_time)s, %(tenant_id)s, %(seed)s, %(filter)b)
+RETURNING base_id;
+
+-- name: use_bases
+-- In the order of ids: sessions that use the same wait for one another, and none for ever.
+UPDATE tidegauge.attribute_bases a
+SET used_until = greatest(a.used_until, u.used_until)
+FROM (
+    SELECT o.base_id, w.used_until
+    FROM tidegauge.attribute_bases o
+    JOIN unnest(%(base_id)s::integer[], %(used_until)s::timestamptz[]) AS w (base_id, used_until) USING (base_id)
+    ORDER BY o.base_id
+    FOR NO KEY UPDATE OF o
+) u
+WHERE a.base_id = u.base_id;
+
+-- name: delete_bases
+-- Those whose blocks have all been dropped by retention. What a session holds that makes blocks now is left alone; of what such a session has
+-- changed since this statement began, the row as it is now is asked for `used_until`.
+DELETE FROM tidegauge.attribute_bases d
+USING (
+    SELECT a.base_id
+    FROM tidegauge.attribute_bases a
+    WHERE a.used_until < (SELECT l.dropped_through FROM tidegauge.lifecycle l WHERE l.relation = 'attribute_blocks')
+    ORDER BY a.base_id
+    LIMIT 100
+    FOR UPDATE OF a SKIP LOCKED
+) unused
+WHERE d.base_id = unused.base_id
+RETURNING octet_length(d.filter) AS bytes;
+
+-- name: vacuum_bases
+-- Nothing where another session does it.
+VACUUM (SKIP_LOCKED) tidegauge.attribute_bases;
+
+-- name: put_block
+INSERT INTO tidegauge.attribute_blocks (start_time, end_time, application_id, span_count, base_id, tenant_id, seed, filter)
+VALUES (
+    %(start_time)s, %(end_time)s, %(application_id)s, %(span_count)s, %(base_id)s, %(tenant_id)s, %(seed)s, %(filter)b
 );
 
 -- name: backfill_window

@@ -19,6 +19,7 @@ CREATE TABLE tidegauge.attribute_blocks (
     end_time timestamptz NOT NULL,
     application_id integer NOT NULL,
     span_count integer NOT NULL,
+    base_id integer,
     tenant_id smallint NOT NULL DEFAULT 0,
     seed smallint NOT NULL,
     filter bytea
@@ -26,6 +27,20 @@ CREATE TABLE tidegauge.attribute_blocks (
 ALTER TABLE tidegauge.attribute_blocks ALTER COLUMN filter SET STORAGE EXTERNAL;
 SELECT create_hypertable('tidegauge.attribute_blocks', by_range('start_time', INTERVAL '1 day'), create_default_indexes => false);
 CREATE INDEX attribute_blocks_start_time ON tidegauge.attribute_blocks (start_time DESC);
+
+-- What blocks have in common: a block has what its base holds, and what its own filter holds. Not a chunk's, since blocks of other days and
+-- applications point to it; it goes when retention has dropped the day (`used_until`) of the last of them. There is no foreign key: whoever
+-- makes a block that points to a base locks it, so that nobody deletes it meanwhile; should one be missing, its blocks may hold anything.
+CREATE TABLE tidegauge.attribute_bases (
+    base_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    application_id integer NOT NULL,
+    used_until timestamptz NOT NULL,
+    hash_count integer NOT NULL,
+    tenant_id smallint NOT NULL DEFAULT 0,
+    seed smallint NOT NULL,
+    filter bytea NOT NULL
+);
+ALTER TABLE tidegauge.attribute_bases ALTER COLUMN filter SET STORAGE EXTERNAL;
 
 -- From which start time on every span is in a piece or a block.
 CREATE TABLE tidegauge.attribute_index_state (
@@ -56,34 +71,37 @@ CREATE TABLE tidegauge.attribute_keys (
 );
 CREATE INDEX attribute_keys_key ON tidegauge.attribute_keys (tenant_id, key text_pattern_ops);
 
--- Whether a filter may hold what the conditions want. `conditions` numbers, ascending, the condition that each alternative belongs to: of each
--- condition one alternative at least has to be there. Of each alternative there are, for each of the seeds from 0 to 7, three numbers of 32 bits
--- that choose a slot (`slots`) and what the slots have to give (`results`). NULL, of which nothing is known, may hold anything.
-CREATE FUNCTION tidegauge.attributes_may_match(filter bytea, seed integer, slots bigint[], results integer[], conditions integer[])
-RETURNS boolean
+-- Which conditions a filter may meet, as bits, together with those of `met`, which another one meets. `conditions` numbers, ascending, the
+-- condition that each alternative belongs to: of each condition one alternative at least has to be there. Of each alternative there are, for
+-- each of the seeds from 0 to 7, three numbers of 32 bits that choose a slot (`slots`) and what the slots have to give (`results`). NULL, of
+-- which nothing is known, meets all; no bytes meet nothing. `is_last`: what comes after a condition that is not met is of no account.
+CREATE FUNCTION tidegauge.attributes_met(
+    filter bytea, seed integer, slots bigint[], results integer[], conditions integer[], met integer, is_last boolean
+)
+RETURNS integer
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 DECLARE
     third bigint := octet_length(filter) / 3;
-    met integer := 0;
     place integer;
 BEGIN
     IF filter IS NULL THEN
-        RETURN true;
+        RETURN -1;
+    END IF;
+    IF third = 0 THEN
+        RETURN met;
     END IF;
     FOR i IN 1..cardinality(conditions) LOOP
-        CONTINUE WHEN conditions[i] = met;
-        IF conditions[i] > met + 1 THEN
-            RETURN false;
-        END IF;
+        CONTINUE WHEN met & (1 << conditions[i]) <> 0;
+        EXIT WHEN is_last AND conditions[i] > 1 AND met & (1 << conditions[i] - 1) = 0;
         place := 8 * (i - 1) + seed + 1;
         IF get_byte(substring(filter FROM (slots[3 * place - 2] * third >> 32)::integer + 1 FOR 1), 0)
             # get_byte(substring(filter FROM (third + (slots[3 * place - 1] * third >> 32))::integer + 1 FOR 1), 0)
             # get_byte(substring(filter FROM (2 * third + (slots[3 * place] * third >> 32))::integer + 1 FOR 1), 0) = results[place]
         THEN
-            met := conditions[i];
+            met := met | (1 << conditions[i]);
         END IF;
     END LOOP;
-    RETURN met = conditions[cardinality(conditions)];
+    RETURN met;
 END
 $$;
 
@@ -125,7 +143,8 @@ END
 $$;
 
 -- Where spans that meet the conditions may be: of each application the slices of time, both ends included, newest first. Blocks and pieces
--- lie within a day (UTC) each. One plan for every call: to plan for the chunks of a month takes longer than to read them.
+-- lie within a day (UTC) each. A base is asked once, however many blocks have it. One plan for every call: to plan for the chunks of a month
+-- takes longer than to read them.
 CREATE FUNCTION tidegauge.attribute_candidates(
     tenant smallint, applications integer[], range_start timestamptz, range_end timestamptz,
     wanted bytea[], slots bigint[], results integer[], conditions integer[]
@@ -135,13 +154,27 @@ LANGUAGE plpgsql STABLE
 SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
+DECLARE
+    all_met integer := (2 << conditions[cardinality(conditions)]) - 2;
 BEGIN
     RETURN QUERY
+    WITH blocks AS MATERIALIZED (
+        SELECT b.application_id, b.start_time, b.end_time, b.base_id, b.seed, b.filter
+        FROM tidegauge.attribute_blocks b
+        WHERE b.start_time > range_start - INTERVAL '1 day' AND b.start_time < range_end AND b.end_time >= range_start
+            AND b.tenant_id = tenant AND (applications IS NULL OR b.application_id = ANY (applications))
+    ), bases AS MATERIALIZED (
+        SELECT a.base_id, tidegauge.attributes_met(a.filter, a.seed, slots, results, conditions, 0, false) AS met
+        FROM tidegauge.attribute_bases a
+        WHERE a.base_id IN (SELECT b.base_id FROM blocks b)
+    )
     SELECT b.application_id, b.start_time, b.end_time
-    FROM tidegauge.attribute_blocks b
-    WHERE b.start_time > range_start - INTERVAL '1 day' AND b.start_time < range_end AND b.end_time >= range_start
-        AND b.tenant_id = tenant AND (applications IS NULL OR b.application_id = ANY (applications))
-        AND tidegauge.attributes_may_match(b.filter, b.seed, slots, results, conditions)
+    FROM blocks b
+    LEFT JOIN bases a ON a.base_id = b.base_id
+    -- Of a base that is missing nothing is known.
+    WHERE tidegauge.attributes_met(
+        b.filter, b.seed, slots, results, conditions, CASE WHEN b.base_id IS NULL THEN 0 ELSE coalesce(a.met, -1) END, true
+    ) & all_met = all_met
     UNION ALL
     SELECT p.application_id, p.start_time, p.end_time
     FROM tidegauge.attribute_pieces p

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from tidegauge.storage.postgres.attribute_blocks import StoredPiece, compacted
-from tidegauge.storage.postgres.attribute_hashes import finalised, packed, parts, unpacked
+from tidegauge.storage.postgres.attribute_hashes import packed, unpacked
 
 DAY = datetime(2026, 5, 1, tzinfo=UTC)
 ENOUGH = 2048
@@ -44,9 +44,6 @@ def test_applications_are_kept_apart() -> None:
 def test_where_nothing_is_known_of_one_piece_nothing_is_of_its_block() -> None:
     (known, unknown), rest = compacted([piece(0, 2048), piece(1, 2000), piece(2, 100, hashes=None)], ENOUGH)
     assert rest == []
-    assert unknown.filter is None
-    assert known.filter is not None
-    third = len(known.filter) // 3
-    *slots, result = parts(finalised(1001, known.seed))
-    first, second, last = (known.filter[part * third + (slot * third >> 32)] for part, slot in enumerate(slots))
-    assert first ^ second ^ last == result
+    assert unknown.hashes is None
+    assert known.hashes is not None
+    assert unpacked(known.hashes) == (1001,)

@@ -1,9 +1,9 @@
 # cython: cdivision=True
-"""Packed hashes as one, and filters of them, as ``attribute_hashes`` makes them; the same bytes."""
+"""Packed hashes as one, filters of them, and what these hold, as ``attribute_hashes`` makes them; the same bytes."""
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 
 from tidegauge.storage.postgres._hash_table cimport Table, _add, _fmix, _packed, _table_open
@@ -109,3 +109,31 @@ def filter_of(bytes hashes not None, uint32_t third, uint32_t seed):
         free(alone)
         free(order)
         free(sums)
+
+
+def split(bytes hashes not None, bytes made not None, uint32_t seed):
+    """``attribute_hashes.split``."""
+    cdef size_t count = <size_t>PyBytes_GET_SIZE(hashes) // 4, each
+    cdef uint64_t third = <uint64_t>PyBytes_GET_SIZE(made) // 3, mixed
+    cdef const uint8_t *at = <const uint8_t *>PyBytes_AS_STRING(hashes)
+    cdef const uint8_t *slots = <const uint8_t *>PyBytes_AS_STRING(made)
+    cdef uint32_t[3] places
+    if third == 0:
+        return b"", hashes[:4 * count]
+    if third > 0x10000000U:
+        raise ValueError("too large a filter")
+    cdef bytes held = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>(4 * count))
+    cdef bytes rest = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>(4 * count))
+    cdef uint8_t *to_held = <uint8_t *>PyBytes_AS_STRING(held)
+    cdef uint8_t *to_rest = <uint8_t *>PyBytes_AS_STRING(rest)
+    cdef size_t holds = 0
+    for each in range(count):
+        mixed = _fmix(<uint64_t>at[0] << 24 | <uint64_t>at[1] << 16 | <uint64_t>at[2] << 8 | at[3] | <uint64_t>seed << 32)
+        _places(mixed, third, places)
+        if slots[places[0]] ^ slots[places[1]] ^ slots[places[2]] == <uint8_t>(mixed ^ mixed >> 32):
+            memcpy(to_held + 4 * holds, at, 4)
+            holds += 1
+        else:
+            memcpy(to_rest + 4 * (each - holds), at, 4)
+        at += 4
+    return held[:4 * holds], rest[:4 * (count - holds)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
-from tidegauge.storage.postgres.attribute_hashes import filter_of, merged
+from tidegauge.storage.postgres.attribute_hashes import merged
 
 BLOCK_SPANS = 32_768
 """The more spans a block has, the more of them share what they have, and the less a span costs; and the more is read for a rare value."""
@@ -28,31 +28,15 @@ class StoredPiece:
     is_closed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A row of ``tidegauge.attribute_blocks``; without a filter nothing is known of its spans."""
-
-    tenant_id: int
-    application_id: int
-    start_time: datetime
-    end_time: datetime
-    span_count: int
-    seed: int
-    filter: bytes | None
-
-
-def compacted(pieces: Iterable[StoredPiece], block_spans: int = BLOCK_SPANS) -> tuple[list[Block], list[StoredPiece]]:
-    """Blocks, and one piece of each application and day for what is too little for a block as yet."""
-    blocks: list[Block] = []
+def compacted(pieces: Iterable[StoredPiece], block_spans: int = BLOCK_SPANS) -> tuple[list[StoredPiece], list[StoredPiece]]:
+    """One piece for each block to be made, and one of each application and day for what is too little for a block as yet."""
+    blocks: list[StoredPiece] = []
     rest: list[StoredPiece] = []
     ordered = sorted(pieces, key=lambda each: (each.tenant_id, each.application_id, each.day, each.start_time, each.end_time))
     for _, group in groupby(ordered, key=lambda each: (each.tenant_id, each.application_id, each.day)):
         cuts = _cut(list(group), block_spans)
         for part, is_whole in cuts:
-            if is_whole:
-                blocks.append(_block(part))
-            else:
-                rest.append(_joined(part))
+            (blocks if is_whole else rest).append(_joined(part))
     return blocks, rest
 
 
@@ -74,12 +58,6 @@ def _cut(group: Sequence[StoredPiece], block_spans: int) -> list[tuple[list[Stor
     if part:
         cuts.append((part, is_closed))
     return cuts
-
-
-def _block(part: Sequence[StoredPiece]) -> Block:
-    whole = _joined(part)
-    seed, made = (0, None) if whole.hashes is None else filter_of(whole.hashes)
-    return Block(whole.tenant_id, whole.application_id, whole.start_time, whole.end_time, whole.span_count, seed, made)
 
 
 def _joined(part: Sequence[StoredPiece]) -> StoredPiece:

@@ -95,6 +95,19 @@ def filter_of(hashes: bytes, *, compiled: bool = True) -> tuple[int, bytes | Non
     return 0, None
 
 
+def split(hashes: bytes, made: bytes, seed: int, *, compiled: bool = True) -> tuple[bytes, bytes]:
+    """Packed hashes, in their order: those that a filter may hold, and those that it does not. One of no bytes holds nothing."""
+    if compiled and _filters is not None:
+        return _filters.split(hashes, made, seed)  # type: ignore[no-any-return]
+    third = len(made) // 3
+    found: tuple[list[bytes], list[bytes]] = [], []
+    for number in unpacked(hashes):
+        mixed = finalised(number, seed)
+        is_held = third > 0 and made[(places := _places(mixed, third))[0]] ^ made[places[1]] ^ made[places[2]] == parts(mixed)[3]
+        found[0 if is_held else 1].append(number.to_bytes(4, "big"))
+    return b"".join(found[0]), b"".join(found[1])
+
+
 def _filter(mixed: Sequence[int], third: int) -> bytes | None:
     counts, sums = [0] * (3 * third), [0] * (3 * third)
     for one in mixed:

@@ -15,7 +15,8 @@ from tidegauge.model.query import TimeRange
 from tidegauge.model.search import AttributeCondition, Comparison, Where
 from tidegauge.storage import sqlfiles
 from tidegauge.storage.postgres import attribute_pairs
-from tidegauge.storage.postgres.attribute_blocks import BLOCK_SPANS, Block, StoredPiece, compacted
+from tidegauge.storage.postgres.attribute_bases import FEW_HASHES, Filters, Kindred, NewBase, filters_of
+from tidegauge.storage.postgres.attribute_blocks import BLOCK_SPANS, StoredPiece, compacted
 from tidegauge.storage.postgres.attribute_hashes import SEEDS, finalised, key_hash, pair_hash, parts
 from tidegauge.storage.postgres.database import Database
 from tidegauge.storage.postgres.reading import Row, rows, timestamp
@@ -67,11 +68,34 @@ class PostgresAttributeIndex:
                 await cursor.execute(self._sql["take_pieces"], limits)
                 taken = await cursor.fetchall()
             blocks, rest = compacted(taken, self._block_spans)
-            if blocks:
-                await connection.execute(self._sql["put_blocks"], _columns(blocks, Block))
             if rest:
-                await connection.execute(self._sql["put_pieces"], _columns(rest, StoredPiece))
+                await connection.execute(self._sql["put_pieces"], _columns(rest))
+            used: dict[int, datetime] = {}
+            for block in blocks:
+                base_id = await self._put_block(connection, block)
+                if base_id is not None:
+                    used[base_id] = max(block.start_time, used.get(base_id, block.start_time))
+            if used:
+                await connection.execute(self._sql["use_bases"], {"base_id": list(used), "used_until": list(used.values())})
         return len(taken)
+
+    async def _put_block(self, connection: AsyncConnection, block: StoredPiece) -> int | None:
+        """Its base, if it has one. No one deletes it meanwhile: ``kindred_filters`` locks."""
+        found = Filters(None, 0, None)
+        if block.hashes is not None:
+            kindred: list[Kindred] = []
+            if len(block.hashes) >= 4 * FEW_HASHES:
+                async with connection.cursor(row_factory=class_row(Kindred), binary=True) as cursor:
+                    await cursor.execute(self._sql["kindred_filters"], _row(block))
+                    kindred = await cursor.fetchall()
+            found = filters_of(block.hashes, block.span_count, kindred)
+        base_id = found.base
+        if isinstance(base_id, NewBase):
+            (row,) = await rows(connection, self._sql["put_base"], _row(block) | _row(base_id))
+            base_id = int(row["base_id"])
+        own = {"base_id": base_id, "seed": found.seed, "filter": found.filter}
+        await connection.execute(self._sql["put_block"], _row(block) | own)
+        return base_id
 
     async def backfill(self) -> int:
         """See ``CompactingStore``."""
@@ -81,7 +105,7 @@ class PostgresAttributeIndex:
                 return 0
             pieces = await self._pieces_of(connection, state) if state["start_time"] is not None else []
             if pieces:
-                await connection.execute(self._sql["put_pieces"], _columns(pieces, StoredPiece))
+                await connection.execute(self._sql["put_pieces"], _columns(pieces))
             await connection.execute(self._sql["set_complete_from"], {"complete_from": state["start_time"]})
         return sum(piece.span_count for piece in pieces) or 1
 
@@ -96,6 +120,9 @@ class PostgresAttributeIndex:
     async def tidy(self) -> int:
         """See ``CompactingStore``."""
         async with self._database.autocommit() as connection:
+            if deleted := await rows(connection, self._sql["delete_bases"], {}):
+                await connection.execute(self._sql["vacuum_bases"])
+                return sum(row["bytes"] for row in deleted)
             before = await self._pieces_bytes(connection)
             if before <= max(_LARGE_BYTES, self._tidied_bytes * _GROWTH):
                 return 0
@@ -213,5 +240,9 @@ def _disjoint(slices: Iterable[tuple[int, int, int]], time: TimeRange) -> list[S
     return [(application, TimeRange(start, end)) for application, start, end in found]
 
 
-def _columns(found: Sequence[Block] | Sequence[StoredPiece], kind: type[Block] | type[StoredPiece]) -> dict[str, list[Any]]:
-    return {name: [getattr(one, name) for one in found] for name in kind.__slots__}
+def _columns(found: Sequence[StoredPiece]) -> dict[str, list[Any]]:
+    return {name: [getattr(one, name) for one in found] for name in StoredPiece.__slots__}
+
+
+def _row(one: StoredPiece | NewBase) -> dict[str, Any]:
+    return {name: getattr(one, name) for name in one.__slots__}
