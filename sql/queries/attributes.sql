@@ -118,7 +118,7 @@ WITH near AS MATERIALIZED (
     ORDER BY b.span_count * 2 < %(span_count)s, abs(extract(epoch FROM b.start_time - %(start_time)s::timestamptz))
     LIMIT 1
 ), bases AS MATERIALIZED (
-    SELECT a.base_id, a.hash_count, a.seed, a.filter
+    SELECT a.base_id, a.hash_count, a.seed, a.filter, a.is_proven
     FROM tidegauge.attribute_bases a
     WHERE a.base_id IN (SELECT n.base_id FROM near n)
         OR a.base_id = ANY (ARRAY(
@@ -131,20 +131,24 @@ WITH near AS MATERIALIZED (
         ))
     FOR KEY SHARE OF a SKIP LOCKED
 )
-SELECT b.base_id, b.hash_count, b.seed::integer AS seed, b.filter, b.base_id IN (SELECT n.base_id FROM near n) IS TRUE AS is_previous
+SELECT
+    b.base_id, b.hash_count, b.seed::integer AS seed, b.filter, b.is_proven,
+    b.base_id IN (SELECT n.base_id FROM near n) IS TRUE AS is_previous
 FROM bases b
 UNION ALL
-SELECT NULL, 0, n.seed::integer, n.filter, true FROM near n;
+SELECT NULL, 0, n.seed::integer, n.filter, true, true FROM near n;
 
 -- name: put_base
-INSERT INTO tidegauge.attribute_bases (application_id, hash_count, used_until, tenant_id, seed, filter)
-VALUES (%(application_id)s, %(hash_count)s, %(start_time)s, %(tenant_id)s, %(seed)s, %(filter)b)
+INSERT INTO tidegauge.attribute_bases (application_id, used_until, hash_count, tenant_id, seed, is_proven, filter)
+VALUES (
+    %(application_id)s, %(start_time)s, %(hash_count)s, %(tenant_id)s, %(seed)s, %(is_proven)s, %(filter)b
+)
 RETURNING base_id;
 
 -- name: use_bases
--- In the order of ids: sessions that use the same wait for one another, and none for ever.
+-- By blocks that they were not made for. In the order of ids: sessions that use the same wait for one another, and none for ever.
 UPDATE tidegauge.attribute_bases a
-SET used_until = greatest(a.used_until, u.used_until)
+SET used_until = greatest(a.used_until, u.used_until), is_proven = true
 FROM (
     SELECT o.base_id, w.used_until
     FROM tidegauge.attribute_bases o

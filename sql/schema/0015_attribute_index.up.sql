@@ -38,6 +38,7 @@ CREATE TABLE tidegauge.attribute_bases (
     hash_count integer NOT NULL,
     tenant_id smallint NOT NULL DEFAULT 0,
     seed smallint NOT NULL,
+    is_proven boolean NOT NULL,
     filter bytea NOT NULL
 );
 ALTER TABLE tidegauge.attribute_bases ALTER COLUMN filter SET STORAGE EXTERNAL;

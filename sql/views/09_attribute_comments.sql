@@ -30,6 +30,7 @@ BEGIN
         ('COLUMN', 'tidegauge.attribute_bases.hash_count', 'Number of hashes.'),
         ('COLUMN', 'tidegauge.attribute_bases.tenant_id', 'Tenant.'),
         ('COLUMN', 'tidegauge.attribute_bases.seed', 'Seed of the filter.'),
+        ('COLUMN', 'tidegauge.attribute_bases.is_proven', 'Whether two blocks at least have what it holds; else it is that of a first block.'),
         ('COLUMN', 'tidegauge.attribute_bases.filter', 'Xor filter of the attributes'' hashes.'),
         ('TABLE', 'tidegauge.attribute_index_state', 'What the attribute index knows of. One row.'),
         ('COLUMN', 'tidegauge.attribute_index_state.singleton', 'True: there is one row.'),

@@ -21,19 +21,19 @@ def unique(count: int) -> list[int]:
     return [CHANCE.randrange(1, 1 << 32) for _ in range(count)]
 
 
-def base(hashes: Iterable[int], number: int = 1, *, is_previous: bool = False) -> Kindred:
+def base(hashes: Iterable[int], number: int = 1, *, is_previous: bool = False, is_proven: bool = True) -> Kindred:
     seed, made = filter_of(packed(set(hashes)))
     assert made is not None
-    return Kindred(number, len(set(hashes)), seed, made, is_previous)
+    return Kindred(number, len(set(hashes)), seed, made, is_proven, is_previous)
 
 
 def own(hashes: Iterable[int]) -> Kindred:
     """Of the block before."""
     if not (found := packed(set(hashes))):
-        return Kindred(None, 0, 0, b"", is_previous=True)
+        return Kindred(None, 0, 0, b"", is_proven=True, is_previous=True)
     seed, made = filter_of(found)
     assert made is not None
-    return Kindred(None, 0, seed, made, is_previous=True)
+    return Kindred(None, 0, seed, made, is_proven=True, is_previous=True)
 
 
 def chosen(hashes: Iterable[int], kindred: list[Kindred], span_count: int = WHOLE) -> Filters:
@@ -55,13 +55,16 @@ def size(found: Filters) -> int:
 
 
 def test_the_first_block_is_a_base_that_the_next_has_use_for() -> None:
-    first = chosen(DAILY, [])
+    """Where it is a large one."""
+    many = unique(40_000)
+    first = chosen(many, [])
     assert isinstance(first.base, NewBase)
-    assert (first.base.hash_count, first.filter) == (8000, b"")
-    stored = Kindred(7, first.base.hash_count, first.base.seed, first.base.filter, is_previous=True)
-    second = chosen([*DAILY, *unique(300)], [stored, own([])])
+    assert (first.base.hash_count, first.base.is_proven, first.filter) == (40_000, False, b"")
+    stored = Kindred(7, first.base.hash_count, first.base.seed, first.base.filter, first.base.is_proven, is_previous=True)
+    second = chosen([*many, *unique(300)], [stored, own([])])
     assert second.base == 7
     assert size(second) < 450
+    assert chosen(DAILY, []).base is None
 
 
 def test_another_applications_base_will_do() -> None:
@@ -74,6 +77,7 @@ def test_what_two_days_have_in_common_is_a_base_and_what_each_has_alone_is_not()
     found = chosen([*DAILY, *unique(8000)], [own([*DAILY, *yesterday])])
     assert isinstance(found.base, NewBase)
     assert found.base.hash_count == pytest.approx(8000, rel=0.02)
+    assert found.base.is_proven
     held, _ = split(packed(set(yesterday)), found.base.filter, found.base.seed)
     assert len(held) // 4 < 100
     # The third day has use for it, though the newest base is another.
@@ -87,6 +91,15 @@ def test_a_base_that_holds_much_besides_would_have_blocks_read_in_vain() -> None
     assert isinstance(found.base, NewBase)
     assert found.base.hash_count == 8000
     assert chosen(DAILY, [larger, own([])], span_count=3000).base == 1, "few spans are read soon"
+
+
+def test_what_only_the_first_block_had_stays_in_no_base_of_others() -> None:
+    """A value that never comes again would have all blocks read; where it did once, little is lost."""
+    first = [*DAILY, *unique(500)]
+    assert chosen(DAILY, [base(first, is_previous=True), own([])]).base == 1
+    found = chosen(DAILY, [base(first, is_previous=True, is_proven=False), own([])])
+    assert isinstance(found.base, NewBase)
+    assert (found.base.hash_count, found.base.is_proven) == (8000, True)
 
 
 def test_a_base_that_has_grown_old_is_followed_by_a_better_one() -> None:

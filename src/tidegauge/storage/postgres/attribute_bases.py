@@ -12,12 +12,12 @@ from operator import itemgetter
 
 from tidegauge.storage.postgres.attribute_hashes import filter_of, split
 
-FEW_HASHES = 1024
-"""What has fewer costs little by itself."""
+FEW_HASHES, _MANY_HASHES = 1024, 32_768
+"""What has fewer costs little by itself; of an application's first block so many are a base, for whom it may concern."""
 _WORTH = 4
 """A base is worth its while where one in so many hashes need not be stored again."""
-_IN_VAIN = 4096
-"""So many spans of a block may be read in vain, on an average, for a value that its base has."""
+_IN_VAIN, _UNPROVEN_IN_VAIN = 4096, 512
+"""So many spans of a block may be read in vain, on an average, for a value that its base has; and where that may never come again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class Kindred:
 
     Attributes:
         hash_count: of a base, how many hashes it was made of.
+        is_proven: of a base, whether two blocks at least have what it holds; that of a first block may hold what never comes again.
         is_previous: whether the block before has it, as its own or as its base.
 
     """
@@ -34,6 +35,7 @@ class Kindred:
     hash_count: int
     seed: int
     filter: bytes
+    is_proven: bool
     is_previous: bool
 
 
@@ -44,6 +46,7 @@ class NewBase:
     hash_count: int
     seed: int
     filter: bytes
+    is_proven: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +67,13 @@ def filters_of(hashes: bytes, span_count: int, kindred: Sequence[Kindred]) -> Fi
     saved, best = max(serving, key=itemgetter(0), default=(0, None))
     previous = [one for one in kindred if one.is_previous]
     # What two blocks have in common will be in the next; of the first block nobody knows.
-    common = _common(hashes, previous) if previous or best is not None else hashes
-    if _WORTH * (len(common) - saved) >= len(hashes) and len(common) >= 4 * FEW_HASHES:
+    is_first = best is None and not previous
+    common = hashes if is_first else _common(hashes, previous)
+    enough = 4 * (_MANY_HASHES if is_first else FEW_HASHES)
+    if _WORTH * (len(common) - saved) >= len(hashes) and len(common) >= enough:
         seed, made = filter_of(common)
         if made is not None:
-            return Filters(NewBase(len(common) // 4, seed, made), *_own(hashes, made, seed))
+            return Filters(NewBase(len(common) // 4, seed, made, not is_first), *_own(hashes, made, seed))
     if best is None:
         return Filters(None, *filter_of(hashes))
     return Filters(best.base_id, *_own(hashes, best.filter, best.seed))
@@ -77,7 +82,8 @@ def filters_of(hashes: bytes, span_count: int, kindred: Sequence[Kindred]) -> Fi
 def _serves(base: Kindred, held_bytes: int, bytes_wanted: int, span_count: int) -> bool:
     """Whether it saves enough, and few spans are read in vain for what it has and the block has not."""
     surplus = max(base.hash_count - held_bytes // 4, 0)
-    return _WORTH * held_bytes >= bytes_wanted and span_count * surplus <= _IN_VAIN * base.hash_count
+    in_vain = _IN_VAIN if base.is_proven else _UNPROVEN_IN_VAIN
+    return _WORTH * held_bytes >= bytes_wanted and span_count * surplus <= in_vain * base.hash_count
 
 
 def _common(hashes: bytes, previous: Sequence[Kindred]) -> bytes:

@@ -72,15 +72,14 @@ class PostgresAttributeIndex:
                 await connection.execute(self._sql["put_pieces"], _columns(rest))
             used: dict[int, datetime] = {}
             for block in blocks:
-                base_id = await self._put_block(connection, block)
-                if base_id is not None:
-                    used[base_id] = max(block.start_time, used.get(base_id, block.start_time))
+                base = (await self._put_block(connection, block)).base
+                if isinstance(base, int):
+                    used[base] = max(block.start_time, used.get(base, block.start_time))
             if used:
                 await connection.execute(self._sql["use_bases"], {"base_id": list(used), "used_until": list(used.values())})
         return len(taken)
 
-    async def _put_block(self, connection: AsyncConnection, block: StoredPiece) -> int | None:
-        """Its base, if it has one. No one deletes it meanwhile: ``kindred_filters`` locks."""
+    async def _put_block(self, connection: AsyncConnection, block: StoredPiece) -> Filters:
         found = Filters(None, 0, None)
         if block.hashes is not None:
             kindred: list[Kindred] = []
@@ -95,7 +94,7 @@ class PostgresAttributeIndex:
             base_id = int(row["base_id"])
         own = {"base_id": base_id, "seed": found.seed, "filter": found.filter}
         await connection.execute(self._sql["put_block"], _row(block) | own)
-        return base_id
+        return found
 
     async def backfill(self) -> int:
         """See ``CompactingStore``."""
