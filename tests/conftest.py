@@ -13,6 +13,7 @@ from tests.servers import elasticsearch, redis, timescaledb
 from tests.servers import product as products
 from tests.servers.product import UNTHROTTLED_SETTINGS, Product
 from tests.servers.timescaledb import TestDatabase
+from tests.spread import spread
 from tidegauge import config
 from tidegauge.config import Settings
 from tidegauge.storage.postgres import migrate
@@ -22,6 +23,12 @@ def pytest_report_header() -> list[str]:
     """Say what the tests run on."""
     servers = {"TimescaleDB": timescaledb, "Elasticsearch": elasticsearch, "Redis": redis}
     return [f"{name}: {server.choice().what}" for name, server in servers.items()]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In one of several processes (pytest-xdist): what is done together, and what first."""
+    if hasattr(config, "workerinput"):
+        spread(items)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -24,6 +24,8 @@ ENV_FILE = ROOT / ".env"
 ENV_EXAMPLE = ROOT / ".env.example"
 MINIMUM_PYTHON = (3, 11)
 MINIMUM_NODE = 20
+MOST_PROCESSES = 4
+"""Of the tests; each takes up to 2 GB of memory with the servers that it starts."""
 
 
 def main() -> int:
@@ -50,9 +52,17 @@ def run(rest: Sequence[str]) -> int:
 
 
 def test(rest: Sequence[str]) -> int:
-    """All tests, or what ``rest`` tells pytest."""
+    """All tests, in as many processes as there are cores; or what ``rest`` tells pytest, in one."""
     set_up("dev")
-    return call(BIN / "python", "-m", "pytest", *rest)
+    return call(BIN / "python", "-m", "pytest", *(rest or spread_tests()))
+
+
+def spread_tests() -> list[str]:
+    """Options of pytest-xdist; tests/spread.py says what is done together and in which order."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if cores < 2:
+        return []
+    return ["--numprocesses", str(min(cores, MOST_PROCESSES)), "--dist", "loadgroup", "--no-loadscope-reorder"]
 
 
 def lint(_: Sequence[str]) -> int:

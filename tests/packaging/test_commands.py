@@ -14,6 +14,8 @@ from types import ModuleType
 
 import pytest
 
+from tests.spread import GROUPS, LAST, LONGEST, TESTS
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -88,6 +90,25 @@ def test_make_help_lists_every_target() -> None:
     targets = set(re.findall(r"^([a-z]+): +##", (ROOT / "Makefile").read_text(), re.MULTILINE))
     listed = subprocess.run(["make", "-s", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert {line.split()[0] for line in listed.splitlines()} == targets
+
+
+def test_arguments_of_tests_are_passed_on_and_none_means_all_cores(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[tuple[object, ...]] = []
+    monkeypatch.setattr(dev, "set_up", lambda _: None)
+    monkeypatch.setattr(dev, "call", lambda *command: called.append(command) or 0)
+    for cores in (1, 2, 64):
+        monkeypatch.setattr(dev.os, "sched_getaffinity", lambda _, cores=cores: range(cores), raising=False)
+        dev.test([])
+    dev.test(["-k", "ledger"])
+    options = [list(command[3:]) for command in called]
+    assert options[0] == []
+    assert [each[:2] for each in options[1:]] == [["--numprocesses", "2"], ["--numprocesses", "4"], ["-k", "ledger"]]
+
+
+def test_what_is_spread_over_processes_is_there() -> None:
+    named = [part for parts in (*GROUPS.values(), LONGEST, LAST) for part in parts]
+    assert [part for part in named if not (TESTS / part).exists()] == []
+    assert len(set(named)) == len(named)
 
 
 def test_ci_calls_the_commands_of_the_readme() -> None:
