@@ -169,8 +169,11 @@ def _check_filters(pieces: Sequence[bytes], body: bytes, random: Random) -> None
         seed, made = attribute_hashes.filter_of(hashes)
         assert made is not None, "no filter"
         assert all(holds(seed, made, number) for number in unpacked(hashes)[:200]), "a hash is not in its filter"
+        assert attribute_hashes.split(hashes, made, seed) == (hashes, b""), "a hash is not in its filter"
         if len(hashes) < 4000:
             assert (seed, made) == attribute_hashes.filter_of(hashes, compiled=False), "filters"
+            other = body[: random.randint(0, 200)]
+            assert attribute_hashes.split(hashes, other, seed) == attribute_hashes.split(hashes, other, seed, compiled=False), "split"
     strange = body[: random.randint(0, 2000)]
     try:
         expected = attribute_hashes.filter_of(strange, compiled=False)
