@@ -1,22 +1,14 @@
 -- Spans and traces. Ids are uuid and bigint (eight bytes, big-endian, signed); times are returned as whole microseconds since the Unix epoch.
 
--- name: trace_bounds
--- Where a trace lies and whose spans it has, so that only these chunks and parts of them are read; nulls where there is none.
-SELECT b.start_time, b.end_time, b.span_count, b.application_ids
-FROM tidegauge.trace_bounds(%(trace_id)s::uuid, %(tenant_id)s::smallint) b;
-
--- name: trace_spans
--- A trace's spans by start time; a span that was resent stands more than once, next to itself or not.
+-- name: trace
+-- A trace's spans by start time, and how many there are; a span that was resent stands more than once, next to itself or not.
 SELECT
-    trace_id, span_id, parent_span_id, trace_state, flags, coalesce(full_name, name) AS name, kind,
-    (extract(epoch FROM start_time) * 1000000)::bigint AS start_time_us, start_time_ns, duration_ns,
-    status_code, status_message, attributes, dropped_attributes_count, events, dropped_events_count, links, dropped_links_count,
-    original, resource_id, scope_id
-FROM tidegauge.traces
-WHERE trace_id = %(trace_id)s AND tenant_id = %(tenant_id)s AND start_time BETWEEN %(start)s AND %(end)s
-    AND application_id = ANY (%(application_ids)s)
-ORDER BY start_time, start_time_ns, span_id, duration_ns DESC
-LIMIT %(limit)s;
+    r.span_count, (r.span).trace_id, (r.span).span_id, (r.span).parent_span_id, (r.span).trace_state, (r.span).flags,
+    coalesce((r.span).full_name, (r.span).name) AS name, (r.span).kind, (extract(epoch FROM (r.span).start_time) * 1000000)::bigint AS start_time_us,
+    (r.span).start_time_ns, (r.span).duration_ns, (r.span).status_code, (r.span).status_message, (r.span).attributes,
+    (r.span).dropped_attributes_count, (r.span).events, (r.span).dropped_events_count, (r.span).links, (r.span).dropped_links_count,
+    (r.span).original, (r.span).resource_id, (r.span).scope_id
+FROM tidegauge.read_trace(%(trace_id)s::uuid, %(tenant_id)s::smallint, %(limit)s::integer) r;
 
 -- name: search_applications
 -- What is searched.
@@ -194,6 +186,7 @@ LIMIT %(limit)s;
 
 -- name: trace_summaries
 -- What the index knows of traces: their partial rows in the range, merged. key_us is when a trace began as far as was known in a snapshot.
+-- A long range is looked through trace by trace: of each day in the columnstore one batch is read, where a short one reads them all at once.
 SELECT
     m.*, r.name AS root_service,
     ARRAY(
@@ -217,9 +210,14 @@ FROM (
         (array_agg(i.root_application_id ORDER BY i.start_time, i.root_span_id) FILTER (WHERE i.root_span_id IS NOT NULL))[1] AS root_application_id,
         (array_agg(i.root_duration_ns ORDER BY i.start_time, i.root_span_id) FILTER (WHERE i.root_span_id IS NOT NULL))[1] AS root_duration_ns,
         (array_agg(i.root_name ORDER BY i.start_time, i.root_span_id) FILTER (WHERE i.root_span_id IS NOT NULL))[1] AS root_name
-    FROM tidegauge.trace_index i
-    WHERE i.tenant_id = %(tenant_id)s AND i.trace_id = ANY (%(trace_ids)s::uuid[])
-        AND i.start_time >= %(start)s AND i.start_time < %(end)s
+    FROM (
+        SELECT t.* FROM tidegauge.trace_index t
+        WHERE NOT %(is_long)s AND t.tenant_id = %(tenant_id)s AND t.trace_id = ANY (%(trace_ids)s::uuid[])
+            AND t.start_time >= %(start)s AND t.start_time < %(end)s
+        UNION ALL
+        SELECT t.* FROM tidegauge.trace_parts(%(trace_ids)s::uuid[], %(tenant_id)s::smallint) t
+        WHERE %(is_long)s AND t.start_time >= %(start)s AND t.start_time < %(end)s
+    ) i
     GROUP BY i.trace_id
 ) m LEFT JOIN tidegauge.applications r ON r.application_id = m.root_application_id;
 

@@ -1,6 +1,8 @@
 -- The analysts' surface away, in the order of what stands on what. Without CASCADE: what a team has built on it makes this fail
 -- and say so, rather than vanish.
 
+DROP FUNCTION IF EXISTS tidegauge.read_trace(uuid, smallint, integer);
+DROP FUNCTION IF EXISTS tidegauge.trace_parts(uuid[], smallint);
 DROP FUNCTION IF EXISTS tidegauge.trace_bounds(uuid, smallint);
 DROP FUNCTION IF EXISTS analytics.trace_examples(timestamptz, timestamptz, text, text);
 DROP FUNCTION IF EXISTS analytics.compare_periods(timestamptz, timestamptz, timestamptz, timestamptz, text, text[]);

@@ -15,8 +15,11 @@ RANGES = st.lists(st.tuples(TIMES, TIMES).map(lambda pair: (min(pair), max(pair)
 
 def swept(sweep: Sweep, seconds: float = 0.1) -> list[tuple[int, int, int]]:
     """(application, start, end) of all windows' pieces, in their order; windows go back without gaps that hold pieces."""
-    found, last = [], sweep.at_us
-    while (window := sweep.window()) is not None:
+    found: list[tuple[int, int, int]] = []
+    last = sweep.at_us
+    while sweep.at_us > sweep.start_us:
+        if (window := sweep.window()) is None:
+            continue
         assert sweep.start_us <= window.start_us < window.end_us <= last
         assert all(window.start_us <= one.start_us < one.end_us <= window.end_us for one in window.pieces)
         found += [(one.application_id, one.start_us, one.end_us) for one in window.pieces]
@@ -43,16 +46,39 @@ def test_windows_reach_the_start_and_grow_by_what_they_cost() -> None:
 def test_pieces_are_all_searched_and_only_once(ranges: list[tuple[int, int]], other: list[tuple[int, int]], seconds: float) -> None:
     sweep = Sweep(0, 20 * HOUR_US, [1, 2], HOUR_US)
     wanted = {1: merged(ranges, 1, 0, 20 * HOUR_US), 2: merged(other, 1, 0, 20 * HOUR_US)}
-    sweep.narrow([Piece(one, *part) for one, parts in wanted.items() for part in parts])
+    sweep.narrow([Piece(one, *part) for one, parts in wanted.items() for part in parts], 0)
     found = swept(sweep, seconds)
     assert {one: covered(found, one) for one in (1, 2)} == wanted
+
+
+@given(
+    ranges=st.lists(st.tuples(st.integers(0, 400 * HOUR_US), st.integers(1, 9 * HOUR_US)), max_size=8),
+    seconds=st.sampled_from([0.001, 0.1, 1.0]),
+)
+def test_what_is_asked_about_in_stretches_is_searched_only_where_it_may_be(ranges: list[tuple[int, int]], seconds: float) -> None:
+    end = 410 * HOUR_US
+    wanted = merged([(start, start + length) for start, length in ranges], 1, 0, end)
+    sweep = Sweep(0, end, [1], HOUR_US)
+    found: list[tuple[int, int, int]] = []
+    asked: list[int] = []
+    while sweep.at_us > 0:
+        if (from_us := sweep.ahead()) is not None:
+            asked.append(from_us)
+            known = [(max(low, from_us), min(high, sweep.at_us)) for low, high in wanted if high > from_us and low < sweep.at_us]
+            sweep.narrow([Piece(1, *one) for one in known], from_us)
+        if (window := sweep.window()) is not None:
+            found += [(1, one.start_us, one.end_us) for one in window.pieces]
+            sweep.passed(window.start_us, seconds, whole=True)
+    # The last hour is not asked about.
+    assert merged([*covered(found, 1), (0, HOUR_US)], 1, 0, end) == merged([*wanted, (0, HOUR_US)], 1, 0, end)
+    assert asked == [386 * HOUR_US, 194 * HOUR_US, 0]
 
 
 def test_a_window_that_took_too_long_is_followed_by_shorter_ones_until_there_are_none() -> None:
     for pieces in (None, [Piece(1, 0, 5 * HOUR_US)]):
         sweep = Sweep(0, 10 * HOUR_US, [1], HOUR_US)
         if pieces is not None:
-            sweep.narrow(pieces)
+            sweep.narrow(pieces, 0)
         lengths = [(window := sweep.window()) and window.end_us - window.start_us]
         while sweep.shrink():
             window = sweep.window()

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 from operator import attrgetter, lt
+from typing import TypeAlias
 
 from tidegauge.model.query import Aggregation
 from tidegauge.model.records import Series
 from tidegauge.model.tiers import Level, Reading, StepColumn
 
 _AGGREGATIONS = frozenset({Aggregation.AVG, Aggregation.SUM, Aggregation.MIN, Aggregation.MAX, Aggregation.COUNT})
+# Times in their order, and from where in parts one behind the other each of them comes.
+_Order: TypeAlias = tuple[tuple[int, ...], list[int]]
 
 
 def as_they_are(series: Sequence[Series], groups: Sequence[int], reading: Reading, aggregation: Aggregation, limit: int) -> Level | None:
@@ -27,15 +30,22 @@ def as_they_are(series: Sequence[Series], groups: Sequence[int], reading: Readin
 def merged(found: Sequence[StepColumn], rest: Sequence[StepColumn]) -> list[StepColumn]:
     """One column a group, in order of groups, of columns without a step in common."""
     ordered = sorted([*found, *rest], key=attrgetter("group"))
-    return [_merge(list(members)) for _, members in groupby(ordered, key=attrgetter("group"))]
+    # Most have the very same steps, and have them still.
+    known: dict[tuple[int, ...], _Order] = {}
+    return [_merge(list(members), known) for _, members in groupby(ordered, key=attrgetter("group"))]
 
 
-def _merge(parts: list[StepColumn]) -> StepColumn:
+def _merge(parts: list[StepColumn], known: dict[tuple[int, ...], _Order]) -> StepColumn:
     if len(parts) == 1:
         return parts[0]
-    pairs = sorted(pair for part in parts for pair in zip(part.times, part.values, strict=True))
-    times, values = zip(*pairs, strict=True)
-    return StepColumn(parts[0].group, times, values)
+    key = tuple([id(part.times) for part in parts])
+    if key not in known:
+        behind = [time for part in parts for time in part.times]
+        order = sorted(range(len(behind)), key=behind.__getitem__)
+        known[key] = tuple([behind[place] for place in order]), order
+    times, places = known[key]
+    values = [value for part in parts for value in part.values]
+    return StepColumn(parts[0].group, times, tuple([values[place] for place in places]))
 
 
 def is_rising(times: Sequence[int]) -> bool:

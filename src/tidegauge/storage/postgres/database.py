@@ -157,23 +157,12 @@ class Database:
                         await self._begin(connection, "BEGIN READ ONLY", limit=limit)
                         yield connection
 
-    @asynccontextmanager
-    async def reading_after(self, statement: str, parameters: Mapping[str, Any]) -> AsyncIterator[tuple[AsyncConnection, list[Any]]]:
-        """A read-only transaction that begins with a statement, all in one round trip; the connection and the statement's rows.
-
-        Raises:
-            CircuitOpen: the database was away so often that it is not asked.
-            Unavailable: the database is away, or the statement ran into its limit.
-
-        """
-        with self._guard("read"):
-            async with self._connection() as connection, self._errors():
-                with self._patient(connection):
-                    async with self._ended(connection):
-                        yield connection, await self._begin(connection, "BEGIN READ ONLY", statement, parameters)
-
     async def read(
-        self, statement: str, parameters: Mapping[str, Any], prepared: Callable[[AsyncConnection], AsyncCursor[Any]]
+        self,
+        statement: str,
+        parameters: Mapping[str, Any],
+        prepared: Callable[[AsyncConnection], AsyncCursor[Any]],
+        limit: timedelta | None = None,
     ) -> list[Any]:
         """All rows of one statement in a read-only transaction of its own: one round trip, where :meth:`reading` takes three.
 
@@ -181,6 +170,7 @@ class Database:
             statement: bounds its rows by LIMIT.
             parameters: its.
             prepared: makes the cursor that reads it.
+            limit: how long it may take, where that is less than any statement may.
 
         Raises:
             CircuitOpen: the database was away so often that it is not asked.
@@ -193,7 +183,7 @@ class Database:
                     try:
                         async with connection.pipeline(), prepared(connection) as cursor:
                             await connection.execute("BEGIN READ ONLY")
-                            await connection.execute(self._sql["begin_limits"], self._limits)
+                            await connection.execute(self._sql["begin_limits"], self._limited(limit))
                             await cursor.execute(statement, parameters)
                             await connection.execute("COMMIT")
                             return await cursor.fetchall()
@@ -234,15 +224,17 @@ class Database:
         *,
         limit: timedelta | None = None,
     ) -> list[Any]:
-        limits = self._limits
-        if limit is not None and limit < self._statement_timeout:
-            limits = limits | {"statement_timeout": _milliseconds(limit)}
         async with connection.pipeline():
             await connection.execute(begin)
-            cursor = await connection.execute(self._sql["begin_limits"], limits)
+            cursor = await connection.execute(self._sql["begin_limits"], self._limited(limit))
             if statement is not None:
                 cursor = await connection.execute(statement, parameters)
         return await cursor.fetchall()
+
+    def _limited(self, limit: timedelta | None) -> Mapping[str, str]:
+        if limit is None or limit >= self._statement_timeout:
+            return self._limits
+        return self._limits | {"statement_timeout": _milliseconds(limit)}
 
     @asynccontextmanager
     async def autocommit(self) -> AsyncIterator[AsyncConnection]:

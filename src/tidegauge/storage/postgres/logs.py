@@ -15,7 +15,8 @@ from tidegauge.storage import sqlfiles
 from tidegauge.storage.interface import Page
 from tidegauge.storage.postgres.database import Database
 from tidegauge.storage.postgres.log_parameters import LogKey, conditions, cursor_of, may_match, page
-from tidegauge.storage.postgres.reading import LAST_TIMESTAMP, Row, origins, rows, span_hex, timestamp, trace_hex
+from tidegauge.storage.postgres.origins import Origins
+from tidegauge.storage.postgres.reading import LAST_TIMESTAMP, Row, rows, span_hex, timestamp, trace_hex
 
 # tidegauge.logs.time_source: where the column timestamp comes from.
 _FROM_TIME = 0
@@ -41,7 +42,7 @@ class PostgresLogStore:
         self._database = database
         self._once_from_ns = once_from_ns
         self._sql = sqlfiles.queries("logs")
-        self._dictionaries = sqlfiles.queries("applications")
+        self._origins = Origins(database)
 
     async def find_logs(
         self, tenant_id: int, wanted: LogFilter, limit: int, after: Cursor | None, order: Order = Order.NEWEST_FIRST
@@ -190,7 +191,7 @@ class PostgresLogStore:
         return [row["application_id"] for row in await rows(connection, self._sql["applications_named"], parameters)]
 
     async def _records(self, connection: AsyncConnection, found: Sequence[Row]) -> list[StoredLog]:
-        by_resource, by_scope = await origins(connection, self._dictionaries, found)
+        by_resource, by_scope = await self._origins.of(found, connection)
         return [_log(row, by_resource[row["resource_id"]], by_scope[row["scope_id"]]) for row in found]
 
 

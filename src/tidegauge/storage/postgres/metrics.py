@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from asyncio import gather
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import LiteralString
@@ -94,11 +95,14 @@ class PostgresMetricStore:
             return None
         parameters = {"series": [one.series_id for one in series], "groups": list(groups), "limit": limit + 1}
         parameters |= tier_parameters(reading, {level: 1})
-        read = await self._database.read(self._sql[f"gauge_{level.value}_{aggregation.value}"], parameters, of_columns)
-        found = [_column(*row) for row in read]
-        rest = [one for one in reading.segments if one.level is not level]
+        buckets = self._database.read(self._sql[f"gauge_{level.value}_{aggregation.value}"], parameters, of_columns)
+        rest = tuple([one for one in reading.segments if one.level is not level])
         if rest:
-            found = merged(found, await self._grouped(series, groups, replace(reading, segments=tuple(rest)), aggregation, limit))
+            # At once: a server has a process for each.
+            read, others = await gather(buckets, self._grouped(series, groups, replace(reading, segments=rest), aggregation, limit))
+            found = merged([_column(*row) for row in read], others)
+        else:
+            found = [_column(*row) for row in await buckets]
         # Most have the very same steps.
         return found if all(map(is_rising, {id(one.times): one.times for one in found}.values())) else None
 

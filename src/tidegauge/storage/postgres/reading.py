@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString
 from uuid import UUID
@@ -14,7 +14,7 @@ from psycopg.types.json import set_json_loads
 
 from tidegauge.errors import InvalidArgument
 from tidegauge.model.query import AttributeFilter
-from tidegauge.model.records import Application, StoredResource, StoredScope
+from tidegauge.model.records import Application
 
 Row = dict[str, Any]
 
@@ -73,41 +73,6 @@ def application(row: Row) -> Application:
         environment=row["environment"],
         created_at_unix_nano=row["created_at_us"] * 1000,
         last_seen_unix_nano=row["last_seen_us"] * 1000,
-    )
-
-
-async def origins(
-    connection: AsyncConnection, statements: Mapping[str, LiteralString], found: Collection[Row]
-) -> tuple[dict[int, StoredResource], dict[int, StoredScope]]:
-    """Resources and scopes of rows, by id, in one round trip; ``statements`` are those of sql/queries/applications."""
-    async with connection.pipeline():
-        of_resources, of_scopes = by_name(connection), by_name(connection)
-        await of_resources.execute(statements["resources"], {"ids": sorted({row["resource_id"] for row in found})})
-        await of_scopes.execute(statements["scopes"], {"ids": sorted({row["scope_id"] for row in found})})
-    return (
-        {row["resource_id"]: _resource(row) for row in await of_resources.fetchall()},
-        {row["scope_id"]: _scope(row) for row in await of_scopes.fetchall()},
-    )
-
-
-def _resource(row: Row) -> StoredResource:
-    return StoredResource(
-        application=application(row),
-        schema_url=row["schema_url"],
-        attributes=row["attributes"],
-        dropped_attributes_count=row["dropped_attributes_count"],
-        original=row["original"],
-    )
-
-
-def _scope(row: Row) -> StoredScope:
-    return StoredScope(
-        name=row["name"],
-        version=row["version"],
-        schema_url=row["schema_url"],
-        attributes=row["attributes"],
-        dropped_attributes_count=row["dropped_attributes_count"],
-        original=row["original"],
     )
 
 

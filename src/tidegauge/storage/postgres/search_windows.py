@@ -16,6 +16,7 @@ _FIRST_PIECES = 32
 SHORTEST_US = 1_000
 MINUTE_US = 60_000_000
 HOUR_US = 60 * MINUTE_US
+_FIRST_AHEAD_US, _AHEAD_GROWTH = 24 * HOUR_US, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,11 @@ class Window:
 
 
 class Sweep:
-    """Windows from the end of a range back to its start."""
+    """Windows from the end of a range back to its start.
+
+    Whatever tells where to look costs the more the longer the time it tells of. So it is asked about stretches that grow: most searches end
+    within the first.
+    """
 
     def __init__(self, start_us: int, end_us: int, application_ids: Sequence[int], first_us: int) -> None:
         self.start_us = start_us
@@ -53,22 +58,33 @@ class Sweep:
         self._count = _FIRST_PIECES
         self._reach = end_us - start_us
         self._pieces: list[Piece] | None = None
+        self._known_us = end_us
+        self._ahead_us = _FIRST_AHEAD_US
 
-    def narrow(self, pieces: Iterable[Piece]) -> None:
-        """From here on there is nothing outside of the pieces, which do not overlap within an application."""
+    def ahead(self) -> int | None:
+        """From where on it is to be asked what lies before ``at_us``; None where that is known, or soon searched."""
+        if self._pieces is not None or self.at_us - self.start_us <= HOUR_US:
+            return None
+        return max(self.start_us, self.at_us - self._ahead_us)
+
+    def narrow(self, pieces: Iterable[Piece], from_us: int) -> None:
+        """From here back to there is nothing outside of the pieces, which do not overlap within an application."""
         self._pieces = sorted(hours([one for one in pieces if one.start_us < self.at_us]), key=lambda piece: -piece.start_us)
+        self._known_us = from_us
+        self._ahead_us *= _AHEAD_GROWTH
 
     def window(self) -> Window | None:
-        """The next one; None at the end."""
+        """The next one; None at the end of what is known, or at the start (``at_us``)."""
         if self.at_us <= self.start_us:
             return None
+        if self._pieces is not None:
+            self._pieces = [one for one in self._pieces if one.start_us < self.at_us]
+            if not self._pieces:
+                self.at_us, self._pieces = self._known_us, None
+                return None
         if self._pieces is None:
             start = max(self.start_us, self.at_us - self._length)
             return Window(start, self.at_us, [Piece(one, start, self.at_us) for one in self._application_ids])
-        self._pieces = [one for one in self._pieces if one.start_us < self.at_us]
-        if not self._pieces:
-            self.at_us = self.start_us
-            return None
         end = min(self.at_us, max(one.end_us for one in self._pieces))
         start = max(self.start_us, self._pieces[min(self._count, len(self._pieces)) - 1].start_us)
         start = max(start, end - self._reach)

@@ -20,12 +20,13 @@ from tidegauge.storage.postgres import attribute_paths as paths
 from tidegauge.storage.postgres import search_pruning
 from tidegauge.storage.postgres.database import Database
 from tidegauge.storage.postgres.promoted import PromotedCondition, promoted_conditions, with_columns
-from tidegauge.storage.postgres.reading import Row, attribute_conditions, rows, timestamp
+from tidegauge.storage.postgres.reading import Row, attribute_conditions, by_name, rows, timestamp
 from tidegauge.storage.postgres.search_windows import HOUR_US, MINUTE_US, Piece, Sweep, Window, apart, hours
 
 # Short enough to read whatever is asked for, long enough to fill most pages.
 _FIRST_US, _FIRST_COSTLY_US = 15 * MINUTE_US, MINUTE_US
-_WINDOWS_BEFORE_PRUNING = 1
+# Most searches are over before it pays to ask where not to look.
+_WINDOWS_BEFORE_PRUNING, _SECONDS_BEFORE_PRUNING = 3, 0.005
 # All that attributes leave is read for the slowest; rollups tell what need not be.
 _WORTH_ALL = 0.05
 ATTEMPTS = 3
@@ -154,9 +155,20 @@ class SpanSearch:
             "resource_ids": None,
             "scope_ids": None,
         } | attribute_conditions(wanted.attributes)
+        found = await self._database.read(self._sql["search_applications"], parameters, by_name)
+        services: Mapping[int, str] = {row["application_id"]: row["name"] for row in found}
+        promoted: Sequence[PromotedCondition] = ()
+        if _attributes(wanted):
+            services, promoted = await self._by_dictionaries(tenant_id, wanted, services, parameters)
+        start_us, end_us = -(-wanted.time.start_ns // 1000), -(-wanted.time.end_ns // 1000)
+        costly = bool(wanted.attributes or wanted.conditions or wanted.text)
+        return Wanted(tenant_id, start_us, end_us, services, parameters, _attributes(wanted), promoted, costly)
+
+    async def _by_dictionaries(
+        self, tenant_id: int, wanted: SpanFilter, services: Mapping[int, str], parameters: dict[str, object]
+    ) -> tuple[Mapping[int, str], Sequence[PromotedCondition]]:
+        """What is left of the services, and conditions on columns; resources and scopes that match go into the parameters."""
         async with self._database.reading() as connection:
-            found = await rows(connection, self._sql["search_applications"], parameters)
-            services = {row["application_id"]: row["name"] for row in found}
             promoted = await promoted_conditions(connection, _attributes(wanted))
             if (path := paths.object_path(paths.of(wanted.conditions, Where.RESOURCE))) is not None:
                 asked = {"tenant_id": tenant_id, "application_ids": list(services), "path": path}
@@ -167,9 +179,7 @@ class SpanSearch:
                 matching = await self._matching(connection, "search_scopes", {"tenant_id": tenant_id, "path": path})
                 parameters["scope_ids"] = [row["scope_id"] for row in matching]
                 services = services if matching else {}
-        start_us, end_us = -(-wanted.time.start_ns // 1000), -(-wanted.time.end_ns // 1000)
-        costly = bool(wanted.attributes or wanted.conditions or wanted.text)
-        return Wanted(tenant_id, start_us, end_us, services, parameters, _attributes(wanted), promoted, costly)
+        return services, promoted
 
     async def _matching(self, connection: psycopg.AsyncConnection, name: str, parameters: Mapping[str, object]) -> list[Row]:
         with _patterns():
@@ -185,13 +195,15 @@ class SpanSearch:
         end_us = wanted.end_us if after is None else min(wanted.end_us, after.start_us + 1)
         sweep = Sweep(wanted.start_us, end_us, list(wanted.services), _FIRST_COSTLY_US if wanted.costly else _FIRST_US)
         passed = attempts = 0
-        pruned = False
+        spent = 0.0
         while wanted.services:
-            if passed == _WINDOWS_BEFORE_PRUNING and not pruned and sweep.at_us - sweep.start_us > HOUR_US:
-                sweep.narrow(await self.pieces(wanted, sweep.at_us, deadline=deadline))
-                pruned = True
+            prunes = passed > 0 and (wanted.costly or spent > _SECONDS_BEFORE_PRUNING or passed >= _WINDOWS_BEFORE_PRUNING)
+            if prunes and (from_us := sweep.ahead()) is not None:
+                sweep.narrow(await self.pieces(wanted, from_us, sweep.at_us, deadline=deadline), from_us)
             if (window := sweep.window()) is None:
-                break
+                if sweep.at_us <= sweep.start_us:
+                    break
+                continue
             began = time.monotonic()
             try:
                 # Nobody is helped by no answer: the last attempt may take as long as any statement.
@@ -206,38 +218,41 @@ class SpanSearch:
                 continue
             whole = len(found) < limit
             after = after if whole else key_of(found[-1])
-            sweep.passed(window.start_us if whole else found[-1]["start_time_us"] + 1, time.monotonic() - began, whole)
-            passed += 1
+            seconds = time.monotonic() - began
+            sweep.passed(window.start_us if whole else found[-1]["start_time_us"] + 1, seconds, whole)
+            passed, spent = passed + 1, spent + seconds
             yield Batch(found, SpanKey(window.start_us) if whole else key_of(found[-1]))
             if deadline.over() and (at_least_us is None or sweep.at_us < at_least_us):
                 return
         yield Batch((), SpanKey(wanted.start_us))
 
-    async def pieces(self, wanted: Wanted, end_us: int, at_most: float = 1.0, deadline: Deadline | None = None) -> list[Piece]:
-        """Where in the range before ``end_us`` there may be spans that match: by their attributes, if in that part of the time at most.
+    async def pieces(
+        self, wanted: Wanted, start_us: int, end_us: int, at_most: float = 1.0, deadline: Deadline | None = None
+    ) -> list[Piece]:
+        """Where in [start, end) there may be spans that match: by their attributes, if in that part of the time at most.
 
         Anywhere, where it takes too long to tell.
         """
         limit = self.deadline().limit() if deadline is None else deadline.limit()
         try:
-            indexed = await self._indexed(wanted, end_us)
+            indexed = await self._indexed(wanted, start_us, end_us)
             if indexed is not None:
                 seconds = sum(one.end_us - one.start_us for one in indexed)
-                if seconds <= at_most * len(wanted.services) * (end_us - wanted.start_us):
+                if seconds <= at_most * len(wanted.services) * (end_us - start_us):
                     return indexed
             async with self._database.reading(limit) as connection:
-                return await search_pruning.candidates(connection, wanted.parameters, list(wanted.services), wanted.start_us, end_us)
+                return await search_pruning.candidates(connection, wanted.parameters, list(wanted.services), start_us, end_us)
         except StatementTimeout:
-            return [Piece(one, wanted.start_us, end_us) for one in wanted.services]
+            return [Piece(one, start_us, end_us) for one in wanted.services]
 
-    async def _indexed(self, wanted: Wanted, end_us: int) -> list[Piece] | None:
+    async def _indexed(self, wanted: Wanted, start_us: int, end_us: int) -> list[Piece] | None:
         if self._index is None or not wanted.attributes:
             return None
-        whole = TimeRange(wanted.start_us * 1000, end_us * 1000)
+        whole = TimeRange(start_us * 1000, end_us * 1000)
         found = await self._index.attribute_candidates(wanted.tenant_id, whole, list(wanted.services), wanted.attributes)
         if found is None:
             return None
-        pieces = [Piece(one, max(part.start_ns // 1000, wanted.start_us), min(-(-part.end_ns // 1000), end_us)) for one, part in found]
+        pieces = [Piece(one, max(part.start_ns // 1000, start_us), min(-(-part.end_ns // 1000), end_us)) for one, part in found]
         return apart(piece for piece in pieces if piece.start_us < piece.end_us)
 
     async def slowest(self, wanted: Wanted, limit: int, after: SpanKey | None, deadline: Deadline) -> Batch:
@@ -297,7 +312,7 @@ class SpanSearch:
         """Where there may be spans that match, what may hold the slowest first; what is unknown comes before all."""
         if not wanted.services or wanted.start_us >= wanted.end_us:
             return []
-        pieces = await self.pieces(wanted, wanted.end_us, _WORTH_ALL)
+        pieces = await self.pieces(wanted, wanted.start_us, wanted.end_us, _WORTH_ALL)
         return sorted(hours(pieces), key=_Bounds(after), reverse=True)
 
     async def _by_minute(self, wanted: Wanted, hours: Sequence[Piece]) -> list[Piece]:
@@ -334,9 +349,8 @@ class SpanSearch:
             "floor_ns": floor_ns,
             "trace_ids": None if trace_ids is None else list(trace_ids),
         }
-        async with self._database.reading(patience) as connection:
-            with _patterns():
-                return await rows(connection, statement, parameters)
+        with _patterns():
+            return await self._database.read(statement, parameters, by_name, patience)
 
 
 @contextmanager

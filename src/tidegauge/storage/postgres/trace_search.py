@@ -20,13 +20,16 @@ from tidegauge.model.records import TraceSummary
 from tidegauge.storage import sqlfiles
 from tidegauge.storage.interface import Page
 from tidegauge.storage.postgres.database import Database
-from tidegauge.storage.postgres.reading import Row, rows, span_hex, timestamp, trace_hex
+from tidegauge.storage.postgres.reading import Row, by_name, span_hex, timestamp, trace_hex
 from tidegauge.storage.postgres.search_windows import HOUR_US, MINUTE_US, Piece, Sweep
 from tidegauge.storage.postgres.span_search import ATTEMPTS, Deadline, SpanKey, SpanSearch, Wanted, key_of
 
 # Of a trace that began before the range or goes on behind it, this much is looked at.
 _AROUND_US = HOUR_US
+# More days than this are looked through trace by trace.
+_LONG_US = 7 * 24 * HOUR_US
 _ROWS_PER_TRACE = 10
+_WINDOWS_BEFORE_PRUNING = 2
 _LATER = struct.Struct(">16sq")
 _SLOWEST = struct.Struct(">q16sq")
 _NO_ID = UUID(int=0)
@@ -183,8 +186,7 @@ class TraceSearch:
         return list({row["trace_id"] for row in slower if key_of(row).slowest >= place.slowest})
 
     async def _snapshot(self) -> str:
-        async with self._database.reading() as connection:
-            (row,) = await rows(connection, self._sql["snapshot"], {})
+        (row,) = await self._database.read(self._sql["snapshot"], {}, by_name)
         return str(row["snapshot"])
 
     async def _due(self, prepared: Wanted, listing: _Listing, reached_us: int, snapshot: str, enough: int) -> list[_Seen]:
@@ -226,10 +228,10 @@ class TraceSearch:
             "trace_ids": list(trace_ids),
             "start": timestamp(bounds_us[0] * 1000),
             "end": timestamp(bounds_us[1] * 1000),
+            "is_long": bounds_us[1] - bounds_us[0] > _LONG_US,
             "snapshot": snapshot,
         }
-        async with self._database.reading() as connection:
-            found = await rows(connection, self._sql["trace_summaries"], parameters)
+        found = await self._database.read(self._sql["trace_summaries"], parameters, by_name)
         return {row["trace_id"]: row for row in found}
 
     async def _sightings(
@@ -254,7 +256,13 @@ class TraceSearch:
         end_us = prepared.end_us if place is None else min(prepared.end_us, place.scan_from_us)
         sweep = Sweep(prepared.start_us, end_us, [0], 15 * MINUTE_US)
         passed = attempts = 0
-        while prepared.services and (window := sweep.window()) is not None:
+        while prepared.services:
+            if passed >= _WINDOWS_BEFORE_PRUNING and (from_us := sweep.ahead()) is not None:
+                await self._narrow(sweep, prepared, from_us, deadline)
+            if (window := sweep.window()) is None:
+                if sweep.at_us <= sweep.start_us:
+                    break
+                continue
             parameters = {
                 "tenant_id": prepared.tenant_id,
                 "start": timestamp(window.start_us * 1000),
@@ -264,8 +272,8 @@ class TraceSearch:
             }
             began = time.monotonic()
             try:
-                async with self._database.reading(None if attempts == ATTEMPTS else deadline.limit()) as connection:
-                    found = await rows(connection, self._sql["indexed_traces"], parameters)
+                patience = None if attempts == ATTEMPTS else deadline.limit()
+                found = await self._database.read(self._sql["indexed_traces"], parameters, by_name, patience)
             except StatementTimeout:
                 attempts += 1
                 if passed and (place is None or sweep.at_us < place.key_us):
@@ -284,14 +292,12 @@ class TraceSearch:
             yield _Sighting([(row["trace_id"], row["start_time_us"]) for row in found], reached_us)
             if deadline.over() and (place is None or reached_us < place.key_us):
                 return
-            if passed == 2 and sweep.at_us - sweep.start_us > HOUR_US:
-                await self._narrow(sweep, prepared, deadline)
         yield _Sighting((), prepared.start_us)
 
-    async def _narrow(self, sweep: Sweep, prepared: Wanted, deadline: Deadline) -> None:
-        left = await self._spans.pieces(prepared, sweep.at_us, deadline=deadline)
+    async def _narrow(self, sweep: Sweep, prepared: Wanted, from_us: int, deadline: Deadline) -> None:
+        left = await self._spans.pieces(prepared, from_us, sweep.at_us, deadline=deadline)
         stretches = {(one.start_us, one.end_us) for one in left}
-        sweep.narrow([Piece(0, *one) for one in stretches])
+        sweep.narrow([Piece(0, *one) for one in stretches], from_us)
 
 
 def _asks_of_spans(wanted: SpanFilter) -> bool:

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from psycopg import AsyncConnection
-
 from tidegauge.errors import InvalidArgument
 from tidegauge.model.query import Cursor, SpanFilter, TraceFilter
 from tidegauge.model.records import Operation, SpanSummary, StoredResource, StoredScope, StoredSpan, StoredTrace, TraceSummary
@@ -17,14 +15,8 @@ from tidegauge.storage import sqlfiles
 from tidegauge.storage.attribute_interface import AttributeIndex
 from tidegauge.storage.interface import Page
 from tidegauge.storage.postgres.database import Database
-from tidegauge.storage.postgres.reading import (
-    LAST_TIMESTAMP,
-    Row,
-    origins,
-    rows,
-    span_hex,
-    trace_hex,
-)
+from tidegauge.storage.postgres.origins import Origins
+from tidegauge.storage.postgres.reading import Row, by_name, span_hex, trace_hex
 from tidegauge.storage.postgres.span_search import SpanKey, SpanSearch, Wanted, key_of
 from tidegauge.storage.postgres.trace_search import TraceSearch
 
@@ -41,7 +33,7 @@ class PostgresTraceStore:
         self._database = database
         self._sql = sqlfiles.queries("traces")
         self._kept = sqlfiles.queries("analysis")
-        self._dictionaries = sqlfiles.queries("applications")
+        self._origins = Origins(database)
         self._spans = SpanSearch(database, index, search_time)
         self._traces = TraceSearch(database, self._spans)
 
@@ -81,43 +73,25 @@ class PostgresTraceStore:
     async def operations(self, tenant_id: int, service: str | None, prefix: str, limit: int) -> Sequence[Operation]:
         """See ``TraceStore``."""
         wanted = {"tenant_id": tenant_id, "service": service, "prefix": prefix, "limit": limit}
-        async with self._database.reading() as connection:
-            found = await rows(connection, self._sql["operations"], wanted)
+        found = await self._database.read(self._sql["operations"], wanted, by_name)
         return [Operation(row["service"], row["name"], row["last_seen_us"] * 1000) for row in found]
 
     async def services(self, tenant_id: int, prefix: str, limit: int) -> Sequence[str]:
         """See ``TraceStore``."""
         wanted = {"tenant_id": tenant_id, "prefix": prefix, "limit": limit}
-        async with self._database.reading() as connection:
-            return [row["name"] for row in await rows(connection, self._sql["services"], wanted)]
+        return [row["name"] for row in await self._database.read(self._sql["services"], wanted, by_name)]
 
     async def trace(self, tenant_id: int, trace_id: str, limit: int) -> StoredTrace | None:
         """See ``TraceStore``."""
-        wanted = {"trace_id": UUID(trace_id), "tenant_id": tenant_id}
-        async with self._database.reading_after(self._sql["trace_bounds"], wanted) as (connection, (row,)):
-            bounds = dict(zip(("start_time", "end_time", "span_count", "application_ids"), row, strict=True))
-            if bounds["start_time"] is None:
-                found = await rows(connection, self._kept["kept_trace"], wanted | {"limit": limit + 1})
-            else:
-                found = await self._trace_rows(connection, wanted, bounds, limit + 1)
-            if not found:
-                return None
-            by_resource, by_scope = await origins(connection, self._dictionaries, found)
-        count = bounds["span_count"] or len(found)
+        wanted = {"trace_id": UUID(trace_id), "tenant_id": tenant_id, "limit": limit + 1}
+        found = await self._database.read(self._sql["trace"], wanted, by_name)
+        if not found:
+            found = await self._database.read(self._kept["kept_trace"], wanted, by_name)
+        if not found:
+            return None
+        by_resource, by_scope = await self._origins.of(found)
+        count = found[0].get("span_count") or len(found)
         return StoredTrace(_spans(found[:limit], by_resource, by_scope), count, truncated=len(found) > limit)
-
-    async def _trace_rows(self, connection: AsyncConnection, wanted: Row, bounds: Row, limit: int) -> list[Row]:
-        window = {
-            "application_ids": bounds["application_ids"],
-            "start": bounds["start_time"],
-            "end": bounds["end_time"],
-            "limit": limit,
-        }
-        found = await rows(connection, self._sql["trace_spans"], wanted | window)
-        if len(found) < min(bounds["span_count"], limit):
-            # A span that ends before it starts, or never, may start behind every end that the index knows.
-            found = await rows(connection, self._sql["trace_spans"], wanted | window | {"end": LAST_TIMESTAMP})
-        return found
 
 
 def _key(after: Cursor, order: SearchOrder) -> SpanKey:
