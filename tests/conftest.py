@@ -25,8 +25,9 @@ def pytest_report_header() -> list[str]:
     return [f"{name}: {server.choice().what}" for name, server in servers.items()]
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """In one of several processes (pytest-xdist): what is done together, and what first."""
+    """In one of several processes: what is done together, and what first. Before pytest-xdist writes the groups down."""
     if hasattr(config, "workerinput"):
         spread(items)
 
