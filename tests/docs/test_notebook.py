@@ -8,6 +8,7 @@ import os
 import sys
 from pathlib import Path
 
+import httpx
 import nbformat
 from nbclient import NotebookClient
 
@@ -22,6 +23,7 @@ async def test_the_notebook_shows_the_shop(product: Product) -> None:
     filling = await asyncio.create_subprocess_exec(*program, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE)
     _, said = await filling.communicate()
     assert filling.returncode == 0, said.decode()
+    await _mapped(product)
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     environment = {**os.environ, "TIDEGAUGE_CLIENT_URL": product.api_url, "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
     executed = await NotebookClient(notebook, timeout=60, kernel_name="python3").async_execute(env=environment)
@@ -36,6 +38,13 @@ async def test_the_notebook_shows_the_shop(product: Product) -> None:
 def test_the_notebook_is_kept_without_outputs() -> None:
     cells = [cell for cell in nbformat.read(NOTEBOOK, as_version=4).cells if cell.cell_type == "code"]
     assert [cell.outputs for cell in cells] == [[]] * len(cells)
+
+
+async def _mapped(product: Product) -> None:
+    """Return when the service map has the hours that were sent: maintenance makes it of them."""
+    async with httpx.AsyncClient(base_url=product.api_url) as client, asyncio.timeout(60):
+        while "frontend" not in (await client.get("/api/v1/service-map", params={"start": "now-6h"})).text:  # noqa: ASYNC110 the service tells nobody
+            await asyncio.sleep(0.2)
 
 
 def _text(notebook: nbformat.NotebookNode, source: str) -> str:
