@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -13,7 +14,7 @@ from tests.servers import elasticsearch, redis, timescaledb
 from tests.servers import product as products
 from tests.servers.product import UNTHROTTLED_SETTINGS, Product
 from tests.servers.timescaledb import TestDatabase
-from tests.spread import spread
+from tests.spread import Groups, in_order
 from tidegauge import config
 from tidegauge.config import Settings
 from tidegauge.storage.postgres import migrate
@@ -25,11 +26,16 @@ def pytest_report_header() -> list[str]:
     return [f"{name}: {server.choice().what}" for name, server in servers.items()]
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """In one of several processes: what is done together, and what first. Before pytest-xdist writes the groups down."""
+    """In one of several processes (pytest-xdist): what is done first."""
     if hasattr(config, "workerinput"):
-        spread(items)
+        in_order(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """What one process does together."""
+    return Groups(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

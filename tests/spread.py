@@ -6,10 +6,13 @@ look at all that is in one. What takes longest begins first, so that none of the
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 TESTS = Path(__file__).parent
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -55,20 +58,30 @@ LONGEST = (
 LAST = ("property", "fuzz", "unit")
 
 
-def spread(items: list[pytest.Item]) -> None:
-    """Give every test its group and its place in the queue."""
-    places = {item: _place(item.path.relative_to(TESTS).as_posix()) for item in items}
-    for item, (_, group) in places.items():
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: places[item][0])
+class Groups(LoadScopeScheduling):
+    """Hands out groups in the order of the queue."""
+
+    def __init__(self, config: pytest.Config, log: Producer | None = None) -> None:
+        # By default those of most tests would come first.
+        config.option.loadscopereorder = False
+        super().__init__(config, log)
+
+    def _split_scope(self, nodeid: str) -> str:
+        return place(nodeid.partition("::")[0].removeprefix(f"{TESTS.name}/"))[1]
 
 
-def _place(path: str) -> tuple[tuple[int, int], str]:
-    """Where in the queue a file stands, and its group's name."""
+def in_order(items: list[pytest.Item]) -> None:
+    """Put the tests in the order of the queue."""
+    items.sort(key=lambda item: place(item.path.relative_to(TESTS).as_posix())[0])
+
+
+@functools.cache
+def place(path: str) -> tuple[tuple[int, int], str]:
+    """Where in the queue a file stands, and its group's name: that of ``GROUPS``, or the file itself."""
     for number, (name, parts) in enumerate(GROUPS.items()):
         if (at := _first(path, parts)) is not None:
             return (number, at), name
-    after = len(GROUPS) + 1
+    after = len(GROUPS)
     if (at := _first(path, LONGEST)) is not None:
         return (after, at), path
     return ((after + 1, 0) if (at := _first(path, LAST)) is None else (after + 2, at)), path

@@ -62,7 +62,7 @@ def spread_tests() -> list[str]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if cores < 2:
         return []
-    return ["--numprocesses", str(min(cores, MOST_PROCESSES)), "--dist", "loadgroup", "--no-loadscope-reorder"]
+    return ["--numprocesses", str(min(cores, MOST_PROCESSES))]
 
 
 def lint(_: Sequence[str]) -> int:
