@@ -79,7 +79,9 @@ ORDER BY 1;
         e.client_duration_sum_ns
     FROM unnest(%(${tier}_starts)s::timestamptz[], %(${tier}_ends)s::timestamptz[]) AS r (range_start, range_end)
     JOIN tidegauge.service_edges_${rollup} e
-        ON e.bucket >= r.range_start AND e.bucket < r.range_end AND e.tenant_id = %(tenant_id)s
+        ON e.bucket >= r.range_start AND e.bucket < r.range_end
+        AND e.bucket >= %(${tier}_from)s::timestamptz AND e.bucket < %(${tier}_to)s::timestamptz
+        AND e.tenant_id = %(tenant_id)s
 
 -- name: calls
 -- Calls by step and edge, most first; of a service those that it makes and gets.
@@ -123,13 +125,17 @@ LIMIT %(limit)s;
         SELECT m.bucket, m.application_id, m.name, m.kind, m.count, m.errors, m.duration_sum_ns, m.duration_min_ns, m.duration_max_ns
         FROM unnest(%(${tier}_starts)s::timestamptz[], %(${tier}_ends)s::timestamptz[]) AS r (range_start, range_end)
         JOIN tidegauge.traces_${tier}_stored m
-            ON m.bucket >= r.range_start AND m.bucket < r.range_end AND m.application_id = ANY (%(applications)s::integer[])
+            ON m.bucket >= r.range_start AND m.bucket < r.range_end
+            AND m.bucket >= %(${tier}_from)s::timestamptz AND m.bucket < %(${tier}_to)s::timestamptz
+            AND m.application_id = ANY (%(applications)s::integer[])
 
 -- fragment: durations_of
         SELECT m.bucket, m.application_id, m.name, m.kind, m.duration_bucket, m.count
         FROM unnest(%(${tier}_starts)s::timestamptz[], %(${tier}_ends)s::timestamptz[]) AS r (range_start, range_end)
         JOIN tidegauge.trace_durations_${tier}_stored m
-            ON m.bucket >= r.range_start AND m.bucket < r.range_end AND m.application_id = ANY (%(applications)s::integer[])
+            ON m.bucket >= r.range_start AND m.bucket < r.range_end
+            AND m.bucket >= %(${tier}_from)s::timestamptz AND m.bucket < %(${tier}_to)s::timestamptz
+            AND m.application_id = ANY (%(applications)s::integer[])
 
 -- name: red
 -- Spans by step and service, or operation, of the kinds asked for: totals from one family of rollups, durations from another.
@@ -142,7 +148,9 @@ WITH spans AS MATERIALIZED (
         min(greatest(t.duration_ns, 0)) AS duration_min_ns, max(greatest(t.duration_ns, 0)) AS duration_max_ns
     FROM unnest(%(raw_starts)s::timestamptz[], %(raw_ends)s::timestamptz[]) AS r (range_start, range_end)
     JOIN tidegauge.traces t
-        ON t.start_time >= r.range_start AND t.start_time < r.range_end AND t.tenant_id = %(tenant_id)s
+        ON t.start_time >= r.range_start AND t.start_time < r.range_end
+        AND t.start_time >= %(raw_from)s::timestamptz AND t.start_time < %(raw_to)s::timestamptz
+        AND t.tenant_id = %(tenant_id)s
         AND t.application_id = ANY (%(applications)s::integer[])
     WHERE t.kind = ANY (%(kinds)s::smallint[]) AND (%(operation)s::text IS NULL OR t.name = %(operation)s)
     GROUP BY 1, 2, 3, 4
@@ -219,7 +227,9 @@ WHERE a.tenant_id = %(tenant_id)s AND (%(service)s::text IS NULL OR a.name = %(s
         e.slowest_status_code, e.error_trace_id, e.error_span_id, e.error_start_time, e.error_duration_ns, e.error_message
     FROM unnest(%(${tier}_starts)s::timestamptz[], %(${tier}_ends)s::timestamptz[]) AS r (range_start, range_end)
     JOIN tidegauge.trace_examples_${tier}_stored e
-        ON e.bucket >= r.range_start AND e.bucket < r.range_end AND e.application_id = ANY (%(applications)s::integer[])
+        ON e.bucket >= r.range_start AND e.bucket < r.range_end
+        AND e.bucket >= %(${tier}_from)s::timestamptz AND e.bucket < %(${tier}_to)s::timestamptz
+        AND e.application_id = ANY (%(applications)s::integer[])
 
 -- name: examples
 -- Of each operation and step the slowest span and the newest that failed, slowest first.
@@ -239,7 +249,9 @@ WITH part AS (
         last(t.status_message, t.start_time) FILTER (WHERE t.status_code = 2)
     FROM unnest(%(raw_starts)s::timestamptz[], %(raw_ends)s::timestamptz[]) AS r (range_start, range_end)
     JOIN tidegauge.traces t
-        ON t.start_time >= r.range_start AND t.start_time < r.range_end AND t.tenant_id = %(tenant_id)s
+        ON t.start_time >= r.range_start AND t.start_time < r.range_end
+        AND t.start_time >= %(raw_from)s::timestamptz AND t.start_time < %(raw_to)s::timestamptz
+        AND t.tenant_id = %(tenant_id)s
         AND t.application_id = ANY (%(applications)s::integer[])
     GROUP BY width_bucket(t.start_time, %(edges)s::timestamptz[]), t.application_id, t.name
 ),

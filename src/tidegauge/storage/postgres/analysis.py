@@ -79,12 +79,14 @@ class PostgresAnalysisStore:
 
 
 def _ranges(reading: Reading) -> dict[str, object]:
-    """The parameters that say what is read from which tier."""
+    """The parameters that say what is read from which tier: ranges, and their bounds, outside of which no chunk is planned for."""
     parameters: dict[str, object] = {"edges": [timestamp(edge, up=True) for edge in reading.steps.edges]}
     for level in Level:
         ranges = reading.ranges(level)
         parameters[f"{level.value}_starts"] = [timestamp(one.start_ns, up=True) for one in ranges]
         parameters[f"{level.value}_ends"] = [timestamp(one.end_ns, up=True) for one in ranges]
+        parameters[f"{level.value}_from"] = timestamp(ranges[0].start_ns if ranges else 0, up=True)
+        parameters[f"{level.value}_to"] = timestamp(ranges[-1].end_ns if ranges else 0, up=True)
     return parameters
 
 
