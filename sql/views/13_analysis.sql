@@ -166,10 +166,10 @@ BEGIN
         -- The longest root, else the longest span whose parent is missing.
         (
             array_agg(s.number ORDER BY s.parent_span_id IS NULL DESC, s.end_ns - s.start_ns DESC, s.start_ns, s.span_id COLLATE "C")
-            FILTER (WHERE s.parent_span_id IS NULL OR NOT EXISTS (SELECT FROM span p WHERE p.span_id = s.parent_span_id))
+            FILTER (WHERE p.span_id IS NULL)
         )[1]
     INTO ids, applications, operations, starts, ends, firsts, lasts, root
-    FROM span s LEFT JOIN below b ON b.id = s.span_id;
+    FROM span s LEFT JOIN below b ON b.id = s.span_id LEFT JOIN span p ON p.span_id = s.parent_span_id;
     IF root IS NULL THEN
         RETURN;
     END IF;
