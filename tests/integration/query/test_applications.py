@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import psycopg
 
-from tests.integration.query.conftest import Client, span, text
+from tests.integration.query.conftest import Client, connected, span, text
 from tests.servers.timescaledb import TestDatabase
+from tidegauge.config import ApiSettings, Settings
 
 
-async def test_what_sent_something_is_an_application(client: Client, name: str, trace_id: str, base_ns: int) -> None:
+async def test_what_sent_something_is_an_application(
+    client: Client, database: TestDatabase, settings: Settings, name: str, trace_id: str, base_ns: int
+) -> None:
     attributes = [text("service.name", name), text("service.namespace", "shop"), text("deployment.environment.name", "test")]
     group = {"resource": {"attributes": attributes}, "scopeSpans": [{"spans": [span(trace_id, 1, base_ns)]}]}
     await client.send("traces", [group])
-    listed = (await client.get("/api/v1/applications", limit=50))["applications"]
+    # Other tests have applications as well: more than the client's longest page.
+    async with connected(database, settings, ApiSettings(max_page=10_000)) as patient:
+        listed = (await patient.get("/api/v1/applications", limit=10_000))["applications"]
     (found,) = [one for one in listed if one["service"] == name]
     assert (found["namespace"], found["environment"]) == ("shop", "test")
 

@@ -69,12 +69,16 @@ class Asked:
     filled: Filled
     store: PostgresMetricStore
     tiers: Remembered
+    known: dict[tuple[str, tuple[str, ...]], Sequence[Series]] = field(default_factory=dict)
 
     async def answer(self, question: RangeQuestion) -> RangeAnswer:
         return await read_range(self.store, self.tiers, 0, question, Limits(series=100, points=11_000))
 
     async def series(self, kind: Kind, group_by: Sequence[str] | None) -> Sequence[Series]:
-        return await self.store.series(0, SeriesSelector(f"{self.filled.prefix}.{kind.name}"), group_by or (), 100)
+        name, labels = f"{self.filled.prefix}.{kind.name}", tuple(group_by or ())
+        if (name, labels) not in self.known:
+            self.known[name, labels] = await self.store.series(0, SeriesSelector(name), labels, 100)
+        return self.known[name, labels]
 
 
 @pytest_asyncio.fixture(scope="module")
