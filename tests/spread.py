@@ -16,10 +16,11 @@ from xdist.scheduler import LoadScopeScheduling
 
 TESTS = Path(__file__).parent
 GROUPS: dict[str, tuple[str, ...]] = {
-    # Checked before the tests of queries, which take away some of what belongs together.
+    # Checked before the tests of queries, which take away some of what belongs together, and maintained before they leave much to do.
     "database": (
         "integration/ingest",
         "integration/cli_db/test_check.py",
+        "integration/telemetry/test_own_metrics.py",
         "integration/query",
         "integration/sql",
     ),

@@ -34,7 +34,7 @@ async def test_statements_pools_commits_and_rollups_are_told(client: httpx.Async
     assert (await client.post("/v1/traces", content=spans("own", 0), headers=PROTOBUF)).status_code == 200
     assert (await client.get("/api/v1/traces?limit=1")).status_code == 200
     text = ""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while "tidegauge_rollup_lag_seconds{" not in text:
             text = (await client.get("/metrics")).text
     assert value(text, "ingest_items_total", signal="traces", result="stored") == 20
