@@ -12,9 +12,9 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from tidegauge import log_stores, shared_stores
+from tidegauge import log_stores, read_stores, shared_stores
 from tidegauge.api import problems
-from tidegauge.api.app import ApiServices, create_app
+from tidegauge.api.app import create_app
 from tidegauge.api.auth import BearerAuth
 from tidegauge.clients import ClientOf
 from tidegauge.config import IngestSettings, LifecycleSettings, Settings
@@ -28,9 +28,7 @@ from tidegauge.ingest.writer import ENOUGH_ROWS, SUSPECTS, Writer, writer_for
 from tidegauge.maintenance import Maintenance
 from tidegauge.maintenance.compact import CompactAttributesJob
 from tidegauge.model.batch import Signal
-from tidegauge.model.sql import Bounds
 from tidegauge.otlp.decode import Decoder
-from tidegauge.query.sql import SqlEndpoint
 from tidegauge.query.tail import LogTail
 from tidegauge.receiver.http import OtlpHttp
 from tidegauge.receiver.http import refusal as otlp_refusal
@@ -40,22 +38,12 @@ from tidegauge.receiver.ways import refusal as way_refusal
 from tidegauge.shared_stores import SharedStores
 from tidegauge.storage.interface import LogStore
 from tidegauge.storage.postgres import validate
-from tidegauge.storage.postgres.analysis import PostgresAnalysisStore
-from tidegauge.storage.postgres.applications import PostgresApplicationStore
 from tidegauge.storage.postgres.attribute_index import PostgresAttributeIndex
-from tidegauge.storage.postgres.attribute_reading import PostgresAttributeCatalogue
 from tidegauge.storage.postgres.database import Database
 from tidegauge.storage.postgres.ingest import PostgresIngestStore
 from tidegauge.storage.postgres.lag import PostgresLag
 from tidegauge.storage.postgres.logs import PostgresLogStore
 from tidegauge.storage.postgres.maintenance import PostgresMaintenance
-from tidegauge.storage.postgres.metrics import PostgresMetricStore
-from tidegauge.storage.postgres.percentiles import PostgresPercentileStore
-from tidegauge.storage.postgres.rejections import PostgresRejectionStore
-from tidegauge.storage.postgres.span_rates import PostgresSpanRateStore
-from tidegauge.storage.postgres.sql_endpoint import PostgresSqlStore
-from tidegauge.storage.postgres.tiers import PostgresTierStore
-from tidegauge.storage.postgres.traces import PostgresTraceStore
 from tidegauge.telemetry.assembly import Telemetry, repeated
 from tidegauge.telemetry.jobs import LAG_SECONDS, CountedJobs, Lag, states_sample
 from tidegauge.telemetry.sampling import circuit_sample, ingest_sample, pool_sample, tail_sample
@@ -152,14 +140,14 @@ async def assembled(
     async with AsyncExitStack() as stack:
         circuits = {name: Circuit(name, circuit_limits(settings)) for name in dependencies(settings)}
         guards = {name: telemetry.guard(circuit) for name, circuit in circuits.items()}
-        reading = opened(
+        connections = opened(
             settings,
             location.owner_dsn,
             statement_timeout=settings.api.query_timeout,
             guard=guards["timescaledb"],
             statements=telemetry.statements(),
         )
-        database = await stack.enter_async_context(reading)
+        database = await stack.enter_async_context(connections)
         await _check_revision(database)
         opening = shared_stores.opened(settings, database, guards.get("redis", unguarded), telemetry, now_ns)
         shared = await stack.enter_async_context(opening)
@@ -177,26 +165,20 @@ async def assembled(
         otlp = OtlpHttp(ingestor, settings.otlp.max_body_bytes)
 
         readiness = Readiness(pings)
-
         tail = LogTail(caches.channel, settings.logs.tail_clients)
-        services = ApiServices(
-            applications=PostgresApplicationStore(database),
-            traces=PostgresTraceStore(database, PostgresAttributeIndex(database), settings.api.search_time),
-            metrics=shared.metrics(PostgresMetricStore(database)),
-            logs=shared.logs(logs),
-            rejections=PostgresRejectionStore(database),
-            attributes=PostgresAttributeCatalogue(database),
-            readiness=readiness,
-            now_ns=now_ns,
-            circuits=lambda: [circuit.status() for circuit in circuits.values()],
-            exposition=telemetry.metrics.exposition,
+        reading = read_stores.opened(
+            settings,
+            (location.owner_dsn, location.reader_dsn),
+            database,
+            logs,
+            shared,
             tail=tail,
-            sql=await _sql(settings, location, database, stack),
-            tiers=PostgresTierStore(database),
-            span_rates=PostgresSpanRateStore(database),
-            analysis=PostgresAnalysisStore(database),
-            percentiles=PostgresPercentileStore(database),
+            readiness=readiness,
+            circuits=circuits.values(),
+            exposition=telemetry.metrics.exposition,
+            now_ns=now_ns,
         )
+        services = await stack.enter_async_context(reading)
         guarded = BearerAuth(otlp, _secret(settings.api.token), otlp_refusal)
         ways = LogWays(ingestor, settings.otlp.max_body_bytes, _secret(settings.api.token), readiness)
         if maintains:
@@ -212,15 +194,6 @@ async def assembled(
         writers = [each for each in (writer, log_writer) if each is not None]
         await stack.enter_async_context(telemetry.sampling(*samples, ingest_sample(telemetry.metrics, writers)))
         yield Runtime(receivers, observed_api, ingestor, writer, readiness, tail.end, shared.client_of)
-
-
-async def _sql(settings: Settings, location: Location, database: Database, stack: AsyncExitStack) -> SqlEndpoint | None:
-    """Analysts' SQL, on connections of its own; None where it is turned off."""
-    asked = settings.sql
-    if not asked.enabled:
-        return None
-    store = await stack.enter_async_context(PostgresSqlStore(database, location.owner_dsn, location.reader_dsn, asked))
-    return SqlEndpoint(store, Bounds(asked.timeout.total_seconds(), asked.max_cost, asked.max_rows, asked.max_bytes))
 
 
 @asynccontextmanager
