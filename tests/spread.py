@@ -32,6 +32,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "integration/embedded/test_reader.py",
         "integration/embedded/test_clients.py",
         "integration/embedded/test_copy.py",
+        "integration/embedded/test_precedence.py",
         "integration/embedded/test_psql.py",
         "integration/embedded/test_wire.py",
     ),

@@ -24,14 +24,14 @@ Rows = list[tuple[Any, ...]]
 Ask = Callable[..., Rows]
 
 
-@pytest_asyncio.fixture(scope="session")
+@pytest_asyncio.fixture(scope="package")
 async def own_database(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[TestDatabase]:
-    """An empty database at the session's start; each test brings it to the revision that it needs."""
+    """An empty database at first; each test brings it to the revision that it needs."""
     async with timescaledb.database(tmp_path_factory.mktemp("migration") / "data") as found:
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def dsn(own_database: TestDatabase) -> str:
     return own_database.owner_dsn
 

@@ -28,7 +28,7 @@ LIMITS: dict[str, Any] = {
 Connect = Callable[..., Awaitable[AsyncConnection[Any]]]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def database(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedDatabase]:
     """A running database that the tests of this folder share; each makes its own tables."""
     settings = EmbeddedSettings(data_dir=tmp_path_factory.mktemp("embedded") / "data", **LIMITS)
