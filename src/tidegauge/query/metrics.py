@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import gather
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -132,7 +133,10 @@ async def read_range(store: MetricStore, tiers: TierStore, tenant_id: int, quest
     """
     steps = question_steps(question, limits)
     wanted, group_by, aggregation = question.wanted, question.group_by, question.aggregation
-    series = await _series(store, tenant_id, wanted, group_by or (), limits.series * _SERIES_READ_PER_ANSWERED)
+    # Most metrics are numbers: how far their rollups are made is asked at the same time.
+    series, of_numbers = await gather(
+        _series(store, tenant_id, wanted, group_by or (), limits.series * _SERIES_READ_PER_ANSWERED), tiers.states(Family.NUMBERS)
+    )
     if not series:
         return RangeAnswer(steps, "", "", (), plan(steps, ()).meta)
     series = _that_have(series, aggregation)
@@ -140,7 +144,7 @@ async def read_range(store: MetricStore, tiers: TierStore, tenant_id: int, quest
     if len(labels) > limits.series:
         raise _too_many_series(limits.series)
     members = Counter(groups)
-    states = await _states(tiers, series)
+    states = await _states(tiers, series, of_numbers)
     planner = StepReader(store, tenant_id, series, groups, aggregation)
     found, meta = await planner.read(steps, states, is_single=max(members.values()) == 1)
     _check_answer(sum(len(one.times) for one in found))
@@ -167,9 +171,10 @@ def check_points(steps: int, limits: Limits) -> None:
     _check_points(steps, limits, "step", "ask for a longer step or a shorter range")
 
 
-async def _states(tiers: TierStore, series: Sequence[Series]) -> Sequence[TierState]:
-    kind = _KINDS[series[0].type]
-    return [state for state in await tiers.states(_FAMILIES[kind]) if state.level in _LEVELS]
+async def _states(tiers: TierStore, series: Sequence[Series], of_numbers: Sequence[TierState]) -> Sequence[TierState]:
+    family = _FAMILIES[_KINDS[series[0].type]]
+    states = of_numbers if family is Family.NUMBERS else await tiers.states(family)
+    return [state for state in states if state.level in _LEVELS]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import gather
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -178,7 +179,7 @@ async def _duration_tiers(tiers: TierStore, wanted: DurationFilter) -> Sequence[
     counted, extremes = (
         (Family.SERVICE_PERCENTILES, Family.SERVICE_TOTALS) if wanted.is_of_services else (Family.SPAN_DURATIONS, Family.SPANS)
     )
-    return both(await tiers.states(counted), await tiers.states(extremes))
+    return both(*await gather(tiers.states(counted), tiers.states(extremes)))
 
 
 def both(ones: Sequence[TierState], others: Sequence[TierState]) -> list[TierState]:

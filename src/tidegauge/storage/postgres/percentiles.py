@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from array import array
+from asyncio import gather
 from collections.abc import Sequence
 from datetime import timedelta
 from operator import itemgetter
-from typing import Any, LiteralString
+from typing import Any
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, AsyncCursor
 from psycopg.rows import dict_row, tuple_row
 
 from tidegauge.model.query import TimeRange
@@ -35,25 +36,30 @@ class PostgresPercentileStore:
         """See ``PercentileStore``."""
         found: list[DurationCounts] = []
         kind = "packed" if wanted.is_of_services else "counted"
-        async with self._database.reading() as connection:
-            services = dict(await _rows(connection, self._sql["services"], {"tenant_id": tenant_id, "service": wanted.service}))
-            shared = _duration_parameters(wanted, sorted(services)) | _parts(origin_ns, width_ns)
-            if wanted.is_of_services and len(services) == 1:
-                kind = "of_one"
-            for level, time in segments if services else ():
-                parameters = shared | _range(time) | {"limit": limit + 1 - len(found)}
-                extremes: dict[tuple[Any, ...], tuple[int, int]] = {}
-                if level is Level.RAW:
-                    counted = await _rows(connection, self._sql["spans"], parameters)
-                else:
-                    counted = await _rows(connection, self._sql[f"{kind}_{level.value}"], parameters)
-                    if kind != "of_one":
-                        least_and_greatest = await _rows(connection, self._sql[f"{kind}_extremes_{level.value}"], parameters)
-                        extremes = {row[:4]: row[4:] for row in least_and_greatest}
-                found += _counts(services if wanted.by_service else {}, counted, extremes)
-                if len(found) > limit:
-                    break
+        services = dict(await self._rows("services", {"tenant_id": tenant_id, "service": wanted.service}))
+        shared = _duration_parameters(wanted, sorted(services)) | _parts(origin_ns, width_ns)
+        if wanted.is_of_services and len(services) == 1:
+            kind = "of_one"
+        for level, time in segments if services else ():
+            parameters = shared | _range(time) | {"limit": limit + 1 - len(found)}
+            extremes: dict[tuple[Any, ...], tuple[int, int]] = {}
+            if level is Level.RAW:
+                counted = await self._rows("spans", parameters)
+            elif kind == "of_one":
+                counted = await self._rows(f"of_one_{level.value}", parameters)
+            else:
+                # At once: a server has a process for each.
+                counted, least_and_greatest = await gather(
+                    self._rows(f"{kind}_{level.value}", parameters), self._rows(f"{kind}_extremes_{level.value}", parameters)
+                )
+                extremes = {row[:4]: row[4:] for row in least_and_greatest}
+            found += _counts(services if wanted.by_service else {}, counted, extremes)
+            if len(found) > limit:
+                break
         return found
+
+    async def _rows(self, name: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+        return await self._database.read(self._sql[name], parameters, _tuples)
 
     async def histograms(
         self, series: Sequence[int], is_exponential: bool, segments: _Segments, origin_ns: int, width_ns: int, limit: int
@@ -72,10 +78,8 @@ class PostgresPercentileStore:
         return [epoch(row) for row in found]
 
 
-async def _rows(connection: AsyncConnection, statement: LiteralString, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
-    async with connection.cursor(binary=True, row_factory=tuple_row) as cursor:
-        await cursor.execute(statement, parameters)
-        return await cursor.fetchall()
+def _tuples(connection: AsyncConnection) -> AsyncCursor[tuple[Any, ...]]:
+    return connection.cursor(binary=True, row_factory=tuple_row)
 
 
 def _duration_parameters(wanted: DurationFilter, applications: list[int]) -> dict[str, object]:
