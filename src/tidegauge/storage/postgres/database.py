@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
 from datetime import timedelta
 from functools import partial
 from time import monotonic
@@ -91,6 +91,7 @@ class Database:
 
         """
         self._guard = guard
+        self._named = None if statements is None else Named(statements)
         self._in_use = 0
         self._pool_size = pool_size
         self._sql = sqlfiles.queries("session")
@@ -114,7 +115,7 @@ class Database:
             kwargs={"prepare_threshold": None, "autocommit": True},
             connection_class=_Connection,
             check=self._check,
-            configure=None if statements is None else partial(_observe, Named(statements)),
+            configure=None if self._named is None else partial(_observe, self._named),
         )
 
     def _connection_defaults(self) -> dict[str, str]:
@@ -179,7 +180,7 @@ class Database:
         """
         with self._guard("read"):
             async with self._connection() as connection, self._errors():
-                with self._patient(connection):
+                with self._patient(connection), self._observed(statement):
                     try:
                         async with connection.pipeline(), prepared(connection) as cursor:
                             await connection.execute("BEGIN READ ONLY")
@@ -191,6 +192,10 @@ class Database:
                         if not connection.closed and not connection.broken:
                             await connection.rollback()
                         raise
+
+    def _observed(self, statement: str) -> AbstractContextManager[object]:
+        """What stands around a statement that goes through a pipeline, where its cursor waits for nothing."""
+        return (None if self._named is None else self._named(statement)) or nullcontext()
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
