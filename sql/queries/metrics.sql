@@ -115,11 +115,22 @@ LIMIT %(limit)s;
         AND m.timestamp >= s.part_start AND m.timestamp < s.part_end
         AND m.flags & 1 = 0 AND m.value IS NOT NULL AND m.value <> 'NaN'::double precision
 
--- fragment: number_parts
+-- fragment: numbers_begin
 -- The points and buckets of numbers. Where a bucket holds several epochs each counts as being where it began.
 WITH wanted AS (
     SELECT * FROM unnest(%(series)s::bigint[], %(groups)s::integer[]) AS w (series_id, group_number)
 ), part AS (
+
+-- fragment: numbers_end
+), p AS (
+    SELECT
+        p.*,
+        -- include: step time=near
+    FROM part p
+)
+
+-- fragment: number_parts
+-- include: numbers_begin
     -- include: number_buckets tier=daily n=1 unit=day
     UNION ALL
     -- include: number_buckets tier=hourly n=1 unit=hour
@@ -131,12 +142,30 @@ WITH wanted AS (
     -- include: number_points n=2
     UNION ALL
     -- include: number_points n=3
-), p AS (
-    SELECT
-        p.*,
-        -- include: step time=near
-    FROM part p
-)
+-- include: numbers_end
+
+-- fragment: stretch_parts
+-- The same of one stretch: hours, then points. Parts that hold nothing cost as much to plan as the others.
+-- include: numbers_begin
+    -- include: number_buckets tier=hourly n=1 unit=hour
+    UNION ALL
+    -- include: number_points n=1
+-- include: numbers_end
+
+-- fragment: avg_answered
+, answered AS (SELECT p.group_number, p.step, sum(p.sum) / sum(p.count::double precision) AS value FROM p GROUP BY 1, 2)
+
+-- fragment: sum_answered
+, answered AS (SELECT p.group_number, p.step, sum(p.sum) AS value FROM p GROUP BY 1, 2)
+
+-- fragment: min_answered
+, answered AS (SELECT p.group_number, p.step, min(p.min) AS value FROM p GROUP BY 1, 2)
+
+-- fragment: max_answered
+, answered AS (SELECT p.group_number, p.step, max(p.max) AS value FROM p GROUP BY 1, 2)
+
+-- fragment: count_answered
+, answered AS (SELECT p.group_number, p.step, sum(p.count::double precision) AS value FROM p GROUP BY 1, 2)
 
 -- fragment: answer
 SELECT a.group_number, array_agg(a.step) AS steps, array_agg(a.value) AS values
@@ -154,27 +183,27 @@ ORDER BY a.group_number;
 
 -- name: number_avg
 -- include: number_parts
-, answered AS (SELECT p.group_number, p.step, sum(p.sum) / sum(p.count::double precision) AS value FROM p GROUP BY 1, 2)
+-- include: avg_answered
 -- include: answer
 
 -- name: number_sum
 -- include: number_parts
-, answered AS (SELECT p.group_number, p.step, sum(p.sum) AS value FROM p GROUP BY 1, 2)
+-- include: sum_answered
 -- include: answer
 
 -- name: number_min
 -- include: number_parts
-, answered AS (SELECT p.group_number, p.step, min(p.min) AS value FROM p GROUP BY 1, 2)
+-- include: min_answered
 -- include: answer
 
 -- name: number_max
 -- include: number_parts
-, answered AS (SELECT p.group_number, p.step, max(p.max) AS value FROM p GROUP BY 1, 2)
+-- include: max_answered
 -- include: answer
 
 -- name: number_count
 -- include: number_parts
-, answered AS (SELECT p.group_number, p.step, sum(p.count::double precision) AS value FROM p GROUP BY 1, 2)
+-- include: count_answered
 -- include: answer
 
 -- name: number_first
@@ -189,13 +218,14 @@ ORDER BY a.group_number;
 
 -- What follows is for gauges that are groups of their own, in steps that are a tier's buckets: nothing is put together, and a series' buckets
 -- are read in the order of its index, from it alone where nothing was written of late. Should a gauge's points have had several start times
--- within a bucket, its steps stand more than once. A query tells no more than the value of a bucket.
+-- within a bucket, its steps stand more than once. A query tells no more than the value of a bucket. Steps (microseconds since 2000) and values
+-- come as 8 bytes each, big-endian: arrays cost more on their way than all the rest. NULL steps are those of the row before.
 
 -- fragment: each_gauge
-SELECT w.group_number, b.steps, b.values
+SELECT w.group_number, CASE WHEN b.steps IS DISTINCT FROM lag(b.steps) OVER (ORDER BY w.group_number) THEN b.steps END AS steps, b.values
 FROM unnest(%(series)s::bigint[], %(groups)s::integer[]) AS w (series_id, group_number)
 CROSS JOIN LATERAL (
-    SELECT array_agg(d.bucket) AS steps, array_agg(d.value) AS values
+    SELECT string_agg(timestamptz_send(d.bucket), ''::bytea) AS steps, string_agg(float8send(d.value), ''::bytea) AS values
     FROM (
 
 -- fragment: its_buckets
@@ -203,7 +233,6 @@ CROSS JOIN LATERAL (
         WHERE d.series_id = w.series_id AND d.bucket >= %(${tier}1_from)s::timestamptz AND d.bucket < %(${tier}1_to)s::timestamptz
             AND (%(${tier}1_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(${tier}1_parts)s::timestamptz[]) %% 2 = 1)
         ORDER BY d.bucket
-        LIMIT %(limit)s
     ) d
 ) b
 WHERE b.steps IS NOT NULL
@@ -258,6 +287,33 @@ ORDER BY w.group_number;
 -- include: each_gauge
         SELECT d.bucket, d.count::double precision AS value
 -- include: its_buckets tier=daily
+
+-- The end of such a range, where the tier is not made yet.
+
+-- name: stretch_avg
+-- include: stretch_parts
+-- include: avg_answered
+-- include: answer
+
+-- name: stretch_sum
+-- include: stretch_parts
+-- include: sum_answered
+-- include: answer
+
+-- name: stretch_min
+-- include: stretch_parts
+-- include: min_answered
+-- include: answer
+
+-- name: stretch_max
+-- include: stretch_parts
+-- include: max_answered
+-- include: answer
+
+-- name: stretch_count
+-- include: stretch_parts
+-- include: count_answered
+-- include: answer
 
 -- fragment: rising_buckets
     SELECT

@@ -27,6 +27,13 @@ def as_they_are(series: Sequence[Series], groups: Sequence[int], reading: Readin
     return level if all(one.type == "gauge" for one in series) else None
 
 
+def is_stretch(reading: Reading, level: Level) -> bool:
+    """Whether a tier's buckets are followed by hours and points alone, in this order."""
+    order = list(dict.fromkeys((level, Level.HOURLY, Level.RAW)))
+    levels = [one.level for one in reading.segments]
+    return set(levels) <= set(order) and levels == sorted(levels, key=order.index)
+
+
 def merged(found: Sequence[StepColumn], rest: Sequence[StepColumn]) -> list[StepColumn]:
     """One column a group, in order of groups, of columns without a step in common."""
     ordered = sorted([*found, *rest], key=attrgetter("group"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
@@ -33,6 +33,20 @@ def of_columns(connection: AsyncConnection) -> AsyncCursor[Any]:
     cursor.adapters.register_loader(_FLOATS_OID, Floats)
     cursor.adapters.register_loader(_INTEGERS_OID, Integers)
     return cursor
+
+
+def of_bytes(connection: AsyncConnection) -> AsyncCursor[Any]:
+    """A cursor for ``Database.read`` of rows for :func:`unpacked`."""
+    return connection.cursor(binary=True)
+
+
+def unpacked(rows: Sequence[tuple[int, bytes | None, bytes]]) -> Iterator[tuple[int, tuple[int, ...], tuple[float, ...]]]:
+    """Groups, times (nanoseconds since the Unix epoch) and values of rows that have both as bytes; no times: those of the row before."""
+    times: tuple[int, ...] = ()
+    for group, steps, values in rows:
+        if steps is not None:
+            times = tuple([(value + _EPOCH_US) * 1000 for value in struct.unpack(f">{len(steps) // 8}q", steps)])
+        yield group, times, struct.unpack(f">{len(values) // 8}d", values)
 
 
 def step_parameters(reading: Reading) -> dict[str, object]:
