@@ -12,8 +12,8 @@ from tidegauge.model.records import Series
 from tidegauge.model.tiers import Level, Reading, StepColumn
 
 _AGGREGATIONS = frozenset({Aggregation.AVG, Aggregation.SUM, Aggregation.MIN, Aggregation.MAX, Aggregation.COUNT})
-# Times in their order, and from where in parts one behind the other each of them comes.
-_Order: TypeAlias = tuple[tuple[int, ...], list[int]]
+# Times in their order, and from where in parts one behind the other each of them comes; None: they are in order.
+_Order: TypeAlias = tuple[tuple[int, ...], list[int] | None]
 
 
 def as_they_are(series: Sequence[Series], groups: Sequence[int], reading: Reading, aggregation: Aggregation, limit: int) -> Level | None:
@@ -47,12 +47,17 @@ def _merge(parts: list[StepColumn], known: dict[tuple[int, ...], _Order]) -> Ste
         return parts[0]
     key = tuple([id(part.times) for part in parts])
     if key not in known:
-        behind = [time for part in parts for time in part.times]
-        order = sorted(range(len(behind)), key=behind.__getitem__)
-        known[key] = tuple([behind[place] for place in order]), order
+        known[key] = _order([time for part in parts for time in part.times])
     times, places = known[key]
     values = [value for part in parts for value in part.values]
-    return StepColumn(parts[0].group, times, tuple([values[place] for place in places]))
+    return StepColumn(parts[0].group, times, tuple(values if places is None else [values[place] for place in places]))
+
+
+def _order(times: list[int]) -> _Order:
+    if is_rising(times):
+        return tuple(times), None
+    places = sorted(range(len(times)), key=times.__getitem__)
+    return tuple([times[place] for place in places]), places
 
 
 def is_rising(times: Sequence[int]) -> bool:
