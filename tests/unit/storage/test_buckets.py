@@ -21,9 +21,8 @@ def test_parts_become_one_column_a_group_in_the_order_of_time(groups: list[dict[
 
     sides = [[one for number in range(len(groups)) if (one := column(number, rest)).times] for rest in (False, True)]
     columns = merged(*sides)
-    assert {one.group: dict(zip(one.times, one.values, strict=True)) for one in columns} == {
-        number: {time: value for time, (_, value) in one.items()} for number, one in enumerate(groups) if one
-    }
+    found = {one.group: dict(zip(one.times, one.values, strict=True)) for one in columns}
+    assert found == {number: {time: value for time, (_, value) in one.items()} for number, one in enumerate(groups) if one}
     assert all(is_rising(one.times) for one in columns)
 
 
