@@ -1,23 +1,19 @@
 -- What spans tell. Ranges of a tier come as arrays of starts and ends; `edges` are the steps' borders, the last one excluded. A step is
 -- told by its number, from 1.
 
+-- name: trace_bounds
+-- Where a trace lies and whose spans it has, so that only these chunks are planned for; nulls where there is none.
+SELECT b.start_time AS start, b.end_time AS end, b.application_ids, b.span_count FROM tidegauge.trace_bounds(%(trace_id)s, %(tenant_id)s::smallint) b;
+
 -- name: trace_times
 -- A trace's spans without what they carry, by start time; a span that was resent stands more than once.
-WITH bounds AS (
-    SELECT
-        min(i.start_time) AS start_time, greatest(max(i.end_time), max(i.start_time)) AS end_time, sum(i.span_count)::bigint AS spans,
-        string_to_array(string_agg(array_to_string(i.application_ids, ','), ','), ',')::integer[] AS application_ids
-    FROM tidegauge.trace_index i
-    WHERE i.trace_id = %(trace_id)s AND i.tenant_id = %(tenant_id)s
-)
 SELECT
     t.span_id, t.parent_span_id, a.name AS service, coalesce(t.full_name, t.name) AS name, t.kind, t.status_code,
-    (extract(epoch FROM t.start_time) * 1000000)::bigint AS start_time_us, t.start_time_ns, t.duration_ns, b.spans
-FROM bounds b
-JOIN tidegauge.traces t
-    ON t.trace_id = %(trace_id)s AND t.tenant_id = %(tenant_id)s AND t.start_time >= b.start_time AND t.start_time <= b.end_time
-    AND t.application_id = ANY (b.application_ids)
+    (extract(epoch FROM t.start_time) * 1000000)::bigint AS start_time_us, t.start_time_ns, t.duration_ns, %(span_count)s::bigint AS spans
+FROM tidegauge.traces t
 LEFT JOIN tidegauge.applications a ON a.application_id = t.application_id
+WHERE t.trace_id = %(trace_id)s AND t.tenant_id = %(tenant_id)s AND t.start_time BETWEEN %(start)s::timestamptz AND %(end)s::timestamptz
+    AND t.application_id = ANY (%(application_ids)s::integer[])
 ORDER BY t.start_time, t.start_time_ns, t.span_id, t.duration_ns DESC
 LIMIT %(limit)s;
 

@@ -9,7 +9,7 @@ LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
     RETURN QUERY
     SELECT
-        min(i.start_time), max(i.end_time), sum(i.span_count)::bigint,
+        min(i.start_time), greatest(max(i.end_time), max(i.start_time)), sum(i.span_count)::bigint,
         string_to_array(string_agg(array_to_string(i.application_ids, ','), ','), ',')::integer[]
     FROM tidegauge.trace_index i
     WHERE i.trace_id = wanted_trace_id AND i.tenant_id = wanted_tenant_id;

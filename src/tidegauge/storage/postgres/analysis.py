@@ -13,7 +13,7 @@ from tidegauge.model.tiers import Level, Reading
 from tidegauge.storage import sqlfiles
 from tidegauge.storage.analysis_interface import Wanted
 from tidegauge.storage.postgres.database import Database
-from tidegauge.storage.postgres.reading import Row, rows, span_hex, timestamp, trace_hex
+from tidegauge.storage.postgres.reading import Row, by_name, rows, span_hex, timestamp, trace_hex
 
 
 class PostgresAnalysisStore:
@@ -25,13 +25,12 @@ class PostgresAnalysisStore:
 
     async def trace_times(self, tenant_id: int, trace_id: str, limit: int) -> TraceTimes | None:
         """See ``AnalysisStore``."""
-        parameters = {"tenant_id": tenant_id, "trace_id": UUID(trace_id), "limit": limit + 1}
-        async with self._database.reading() as connection:
-            for name in ("trace_times", "kept_times"):
-                found = await rows(connection, self._sql[name], parameters)
-                if found:
-                    return _trace(found, limit, kept=name == "kept_times")
-        return None
+        parameters: Row = {"tenant_id": tenant_id, "trace_id": UUID(trace_id), "limit": limit + 1}
+        (bounds,) = await self._database.read(self._sql["trace_bounds"], parameters, by_name)
+        if bounds["start"] is not None and (found := await self._database.read(self._sql["trace_times"], parameters | bounds, by_name)):
+            return _trace(found, limit, kept=False)
+        found = await self._database.read(self._sql["kept_times"], parameters, by_name)
+        return _trace(found, limit, kept=True) if found else None
 
     async def map_front(self) -> int:
         """See ``AnalysisStore``."""
