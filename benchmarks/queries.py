@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rounds", type=int, default=20, help="times that each question is asked; those of 0.5 s three times, of 3 s once (20)"
     )
+    parser.add_argument("--in-a-row", action="store_true", help="ask each question so many times before the next, not all of them in turn")
     parser.add_argument("--only", default="", help="cases whose name holds this")
     parser.add_argument("--no-space", action="store_true", help="leave out what everything takes on disk")
     parser.add_argument("--seed", type=int, default=1)
@@ -78,7 +79,8 @@ def measure(options: argparse.Namespace) -> Report:
         with databases.connect(running.dsn) as connection:
             known = facts(connection, chance)
         asked = [_Asked(case) for case in cases(known, chance) if options.only in case.what]
-        _ask(asked, running.api, options.rounds)
+        for together in [[each] for each in asked] if options.in_a_row else [asked]:
+            _ask(together, running.api, options.rounds)
         report = Report("questions at the API: p50, p95", databases.machine(running.dsn, embedded=options.url is None))
         for each in asked:
             report.add(each.case.what, each.shown())
