@@ -1,8 +1,12 @@
-"""Resources and scopes of what is read. Rows never change, but for when they were seen last: those that come again are remembered."""
+"""Resources and scopes of what is read. Rows never change, but for when they were seen last: those that come again are remembered.
+
+Not for long: a schema may be made anew, and its ids with it, without whoever reads being told.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import time
+from collections.abc import Callable, Collection
 from typing import TypeVar
 
 from psycopg import AsyncConnection
@@ -15,14 +19,18 @@ from tidegauge.storage.postgres.reading import Row, application, by_name
 _MOST = 1024
 # Of attributes as text: what is larger is read again each time.
 _LARGE = 8192
+_SECONDS = 60.0
 _Stored = TypeVar("_Stored", StoredResource, StoredScope)
 
 
 class Origins:
     """Where spans and records come from, by id."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
+        """``clock`` tells seconds."""
         self._database = database
+        self._clock = clock
+        self._began = clock()
         self._sql = sqlfiles.queries("applications")
         self._resources: dict[int, StoredResource] = {}
         self._scopes: dict[int, StoredScope] = {}
@@ -36,6 +44,7 @@ class Origins:
             Unavailable: the database is away.
 
         """
+        self._forget()
         resource_ids, scope_ids = {row["resource_id"] for row in found}, {row["scope_id"] for row in found}
         new_resources, new_scopes = resource_ids - self._resources.keys(), scope_ids - self._scopes.keys()
         resources = {one: self._resources[one] for one in resource_ids - new_resources}
@@ -51,6 +60,12 @@ class Origins:
             resources |= read[0]
             scopes |= read[1]
         return resources, scopes
+
+    def _forget(self) -> None:
+        if (now := self._clock()) - self._began > _SECONDS:
+            self._began = now
+            self._resources.clear()
+            self._scopes.clear()
 
     async def _read(
         self, connection: AsyncConnection, resource_ids: Collection[int], scope_ids: Collection[int]
