@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.integration.query.conftest import Client, resource, span, text
@@ -151,6 +152,17 @@ async def test_spans_that_never_end_or_end_before_they_start(client: Client, nam
     (listed,) = (await client.get(SPANS, view="traces", service=name, start=str(base_ns)))["traces"]
     # No span ends before it starts, so that the trace lasts from the first start to the last one.
     assert listed["duration_ns"] == 9_000_000
+
+
+async def test_a_trace_that_its_index_ends_before_it_starts(
+    client: Client, database_dsn: str, name: str, trace_id: str, base_ns: int
+) -> None:
+    await client.send_spans(name, [span(trace_id, 1, base_ns, endTimeUnixNano="0"), span(trace_id, 2, base_ns + 9_000_000)])
+    async with await psycopg.AsyncConnection.connect(database_dsn) as connection:
+        # As a row was written by a version that believed what spans say.
+        await connection.execute("UPDATE tidegauge.trace_index SET end_time = 'epoch' WHERE trace_id = %s", [trace_id])
+    trace = await client.get(f"/api/v1/traces/{trace_id}", ONE_TRACE)
+    assert [one["span_id"] for one in trace["spans"]] == [f"{1:016x}", f"{2:016x}"]
 
 
 async def test_a_trace_longer_than_an_answer_says_so(client: Client, name: str, trace_id: str, base_ns: int) -> None:
