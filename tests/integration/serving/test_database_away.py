@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -61,3 +64,21 @@ async def test_a_database_that_was_away_for_long_is_found_at_once(database: Test
             break
         else:
             pytest.fail("it is not asked again")
+
+
+def test_a_process_ends_where_its_database_did_not_answer_at_the_start() -> None:
+    async def start(port: int) -> None:
+        second = timedelta(seconds=1)
+        database = Database(
+            f"postgresql://nobody@127.0.0.1:{port}/none", pool_size=2, connect_timeout=second, statement_timeout=second, lock_timeout=second
+        )
+        with pytest.raises(Unavailable):
+            async with database:
+                pass
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        # Connections are taken by the system, and nobody speaks. asyncio.run() waits for every task that it has cancelled.
+        ending = threading.Thread(target=lambda: asyncio.run(start(silent.getsockname()[1])), daemon=True)
+        ending.start()
+        ending.join(30)
+    assert not ending.is_alive()

@@ -130,10 +130,15 @@ class Database:
         }
 
     async def __aenter__(self) -> Self:
-        await self._pool.open()
-        async with self._connection() as connection:
-            cursor = await connection.execute(self._sql["extension_schema"])
-            row = await cursor.fetchone()
+        try:
+            await self._pool.open()
+            async with self._connection() as connection, self._errors():
+                cursor = await connection.execute(self._sql["extension_schema"])
+                row = await cursor.fetchone()
+        except BaseException:
+            # A task of the pool's that is connecting does not notice that it is cancelled, so the process would not end. Told to stop, it does.
+            await self._pool.close(timeout=0)
+            raise
         if row is not None:
             self._limits["search_path"] = str(row[0])
         return self
