@@ -136,7 +136,7 @@ class Database:
                 cursor = await connection.execute(self._sql["extension_schema"])
                 row = await cursor.fetchone()
         except BaseException:
-            # A task of the pool's that is connecting does not notice that it is cancelled, so the process would not end. Told to stop, it does.
+            # A task of the pool's that is connecting does not notice that it is cancelled: untold to stop, it keeps the process alive.
             await self._pool.close(timeout=0)
             raise
         if row is not None:
