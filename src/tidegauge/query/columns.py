@@ -29,16 +29,17 @@ def place(column: StepColumn) -> tuple[int, int]:
 
 def joined(parts: Sequence[StepColumn]) -> list[StepColumn]:
     """One column a group; ``parts`` are in order."""
-    return [_join(list(members)) for _, members in groupby(parts, key=attrgetter("group"))]
+    # Most have the very same steps: what is made of these is made once.
+    known: dict[tuple[int, ...], tuple[int, ...]] = {}
+    return [_join(list(members), known) for _, members in groupby(parts, key=attrgetter("group"))]
 
 
-def _join(parts: list[StepColumn]) -> StepColumn:
-    if len(parts) == 1:
-        return parts[0]
+def _join(parts: list[StepColumn], known: dict[tuple[int, ...], tuple[int, ...]]) -> StepColumn:
+    times = tuple(chain.from_iterable([part.times for part in parts]))
     return StepColumn(
         parts[0].group,
-        tuple(chain.from_iterable(part.times for part in parts)),
-        tuple(chain.from_iterable(part.values for part in parts)),
+        known.setdefault(times, times),
+        tuple(chain.from_iterable([part.values for part in parts])),
         max(part.untold for part in parts),
         max(part.below for part in parts),
     )
