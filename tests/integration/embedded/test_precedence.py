@@ -34,7 +34,9 @@ async def test_ingest_does_not_wait_for_a_queue_of_readers(connect: Any, owner: 
         await first.wait()  # then the second one runs and the third waits
         await owner.execute(f"INSERT INTO {table} VALUES (1)")
         ended.append("ingest")
-    assert ended == ["reader 0", "reader 1", "ingest", "reader 2"]
+    # Which reader comes first is the system's to choose.
+    assert ended[2] == "ingest"
+    assert sorted(ended) == ["ingest", "reader 0", "reader 1", "reader 2"]
 
 
 async def test_readers_get_turns_while_ingest_never_rests(connect: Any, reader: Connection, table: str) -> None:
