@@ -196,13 +196,11 @@ class SpanSearch:
         sweep = Sweep(wanted.start_us, end_us, list(wanted.services), _FIRST_COSTLY_US if wanted.costly else _FIRST_US)
         passed = attempts = 0
         spent = 0.0
-        while wanted.services:
+        while wanted.services and sweep.at_us > sweep.start_us:
             prunes = passed > 0 and (wanted.costly or spent > _SECONDS_BEFORE_PRUNING or passed >= _WINDOWS_BEFORE_PRUNING)
             if prunes and (from_us := sweep.ahead()) is not None:
                 sweep.narrow(await self.pieces(wanted, from_us, sweep.at_us, deadline=deadline), from_us)
             if (window := sweep.window()) is None:
-                if sweep.at_us <= sweep.start_us:
-                    break
                 continue
             began = time.monotonic()
             try:

@@ -256,12 +256,10 @@ class TraceSearch:
         end_us = prepared.end_us if place is None else min(prepared.end_us, place.scan_from_us)
         sweep = Sweep(prepared.start_us, end_us, [0], 15 * MINUTE_US)
         passed = attempts = 0
-        while prepared.services:
+        while prepared.services and sweep.at_us > sweep.start_us:
             if passed >= _WINDOWS_BEFORE_PRUNING and (from_us := sweep.ahead()) is not None:
                 await self._narrow(sweep, prepared, from_us, deadline)
             if (window := sweep.window()) is None:
-                if sweep.at_us <= sweep.start_us:
-                    break
                 continue
             parameters = {
                 "tenant_id": prepared.tenant_id,
