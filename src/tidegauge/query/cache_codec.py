@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Any, Protocol, TypeVar
 
 from tidegauge.model.records import Epoch, LogCount
 from tidegauge.model.tiers import StepColumn
+from tidegauge.query import columns
 
 Row = TypeVar("Row")
 
@@ -27,25 +29,30 @@ class Codec(Protocol[Row]):
         """The rows; None for bytes that are none of :meth:`encode`: then they are read anew."""
         ...
 
-    def time_ns(self, row: Row) -> int:
-        """When the row's step begins."""
+    def cut(self, rows: Sequence[Row], edges: Sequence[int]) -> Iterable[tuple[int, Row]]:
+        """Rows that lie between two of the ``edges`` each, which are in order, and the place of the first of these; -1 before all."""
         ...
 
 
 class StepCodec:
-    """Values by step, column after column: group, number of values, untold points, bound; times; values. Little endian."""
+    """Values by step, column after column: group, number of values, of times, untold points, bound; times; values. Little endian.
 
-    _HEADER = struct.Struct("<IIqd")
+    A column without times has those of the one before, as most have.
+    """
+
+    _HEADER = struct.Struct("<IIIqd")
 
     def encode(self, rows: Sequence[StepColumn]) -> bytes:
         """See ``Codec``."""
         parts = [_COUNT.pack(len(rows))]
+        before: tuple[int, ...] = ()
         for row in rows:
-            count = len(row.times)
+            times = () if row.times == before else row.times
             parts += [
-                self._HEADER.pack(row.group, count, row.untold, row.below),
-                struct.pack(f"<{count}q{count}d", *row.times, *row.values),
+                self._HEADER.pack(row.group, len(row.values), len(times), row.untold, row.below),
+                struct.pack(f"<{len(times)}q{len(row.values)}d", *times, *row.values),
             ]
+            before = row.times
         return b"".join(parts)
 
     def decode(self, value: bytes) -> Sequence[StepColumn] | None:
@@ -53,19 +60,25 @@ class StepCodec:
         try:
             (left,) = _COUNT.unpack_from(value)
             offset, rows = _COUNT.size, []
+            times: tuple[int, ...] = ()
             for _ in range(left):
-                group, count, untold, below = self._HEADER.unpack_from(value, offset)
+                group, count, own, untold, below = self._HEADER.unpack_from(value, offset)
                 offset += self._HEADER.size
-                found = struct.unpack_from(f"<{count}q{count}d", value, offset)
-                offset += 16 * count
-                rows.append(StepColumn(group, found[:count], found[count:], untold, below))
+                if own or not count:
+                    times = struct.unpack_from(f"<{own}q", value, offset)
+                    offset += 8 * own
+                values = struct.unpack_from(f"<{count}d", value, offset)
+                offset += 8 * count
+                if len(values) != len(times):
+                    return None
+                rows.append(StepColumn(group, times, values, untold, below))
         except struct.error:
             return None
         return rows if offset == len(value) else None
 
-    def time_ns(self, row: StepColumn) -> int:
+    def cut(self, rows: Sequence[StepColumn], edges: Sequence[int]) -> Iterable[tuple[int, StepColumn]]:
         """See ``Codec``."""
-        return row.times[0]
+        return columns.cut(rows, edges)
 
 
 class CountCodec:
@@ -79,9 +92,9 @@ class CountCodec:
         """See ``Codec``."""
         return [LogCount(*row) for row in struct.iter_unpack("<qqq", value)] if len(value) % 24 == 0 else None
 
-    def time_ns(self, row: LogCount) -> int:
+    def cut(self, rows: Sequence[LogCount], edges: Sequence[int]) -> Iterable[tuple[int, LogCount]]:
         """See ``Codec``."""
-        return row.time_unix_nano
+        return [(bisect_right(edges, row.time_unix_nano) - 1, row) for row in rows]
 
 
 class EpochCodec:
@@ -105,6 +118,6 @@ class EpochCodec:
         row[self._COUNTS] = [None if counts is None else tuple(counts) for counts in row[self._COUNTS]]
         return Epoch(*row)
 
-    def time_ns(self, row: Epoch) -> int:
+    def cut(self, rows: Sequence[Epoch], edges: Sequence[int]) -> Iterable[tuple[int, Epoch]]:
         """See ``Codec``."""
-        return row.bucket_unix_nano
+        return [(bisect_right(edges, row.bucket_unix_nano) - 1, row) for row in rows]

@@ -61,8 +61,7 @@ class CachedMetricStore:
 
         async def read(part: TimeRange) -> Sequence[StepColumn]:
             asked = reading if part == reading.steps.time else reading.part(part)
-            found = await self._store.steps(tenant_id, series, groups, asked, aggregation, limit)
-            return found if block_ns is None else columns.cut(found, block_ns)
+            return await self._store.steps(tenant_id, series, groups, asked, aggregation, limit)
 
         question = Question(
             topic=Topic.METRICS,

@@ -1,7 +1,8 @@
 """Answers over closed time steps are kept for a while; what may still change is read each time.
 
 A range of whole steps is cut into blocks of so many steps, which begin at multiples of their length since the Unix epoch: a dashboard that
-shows "the last hour" finds most of its blocks again a minute later. A block is kept when it ended ``margin`` ago or more, so that what
+shows "the last hour" finds most of its blocks again a minute later. Of long ranges eight make one where they can, for each costs time; what
+is left at the ends is one as well, as it is until the next step begins. A block is kept when it ended ``margin`` ago or more, so that what
 arrives at its usual pace is in it. What arrives later all the same makes everything kept of its topic worthless (:meth:`QueryCache.late`),
 in this process before its sender is answered, in others a moment later: kept answers equal those that would be computed.
 
@@ -28,11 +29,12 @@ from tidegauge.storage.cache_interface import Cache
 Row = TypeVar("Row")
 
 # Version of what is kept: another one's entries are not found.
-_FORMAT = 1
+_FORMAT = 2
 # For so long after something late nothing is kept: clocks of workers differ, and a log store shows what it took only after its refresh.
 _SETTLE_NS = 5_000_000_000
 # More in one answer would push out too much else.
 _MOST_BLOCKS = 1000
+_LONG_BLOCK = 8
 _STAMP_BYTES = 8
 # Others know of what is late no later than this, and are told no more often.
 _TELL_SECONDS = 0.05
@@ -206,8 +208,9 @@ class QueryCache:
         closed_ns = self._now_ns() - self._margin_ns
         if length is None:
             return [time] if time.end_ns <= closed_ns else []
-        numbers = range(-(-time.start_ns // length), min(time.end_ns, closed_ns) // length)
-        return [TimeRange(number * length, (number + 1) * length) for number in numbers] if len(numbers) <= _MOST_BLOCKS else []
+        end_ns = time.end_ns if time.end_ns <= closed_ns else closed_ns // length * length
+        found = _in_blocks(time.start_ns, end_ns, length)
+        return found if len(found) <= _MOST_BLOCKS else []
 
     def _keys(self, question: Question[Row], blocks: Sequence[TimeRange]) -> list[str]:
         subject = blake2b(repr(question.subject).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
@@ -316,17 +319,28 @@ def _gaps(time: TimeRange, covered: Sequence[TimeRange]) -> list[TimeRange]:
     return [TimeRange(start, end) for start, end in zip(starts, ends, strict=True) if start < end]
 
 
+def _in_blocks(start_ns: int, end_ns: int, length: int) -> list[TimeRange]:
+    """A range in blocks: as long ones as begin and end in it, and what is left at its ends."""
+    found: list[TimeRange] = []
+    long = _LONG_BLOCK * length
+    # Of a range that has far too many the rest does not matter.
+    while start_ns < end_ns and len(found) <= _MOST_BLOCKS:
+        is_long = start_ns % long == 0 and start_ns + long <= end_ns
+        end = start_ns + long if is_long else min((start_ns // length + 1) * length, end_ns)
+        found.append(TimeRange(start_ns, end))
+        start_ns = end
+    return found
+
+
 def _cut(blocks: Mapping[str, TimeRange], codec: Codec[Row], parts: Sequence[Sequence[Row]]) -> dict[str, list[Row]]:
     """The rows of each block; those in none are left out."""
     found: dict[str, list[Row]] = {key: [] for key in blocks}
-    if len(blocks) == 1 and len(parts) == 1:
-        (only,) = blocks.items()
-        found[only[0]] = [row for row in parts[0] if only[1].start_ns <= codec.time_ns(row) < only[1].end_ns]
-        return found
-    starts = {block.start_ns: key for key, block in blocks.items()}
-    length = next((block.end_ns - block.start_ns for block in blocks.values()), 1)
-    for row in chain.from_iterable(parts):
-        key = starts.get(codec.time_ns(row) // length * length)
-        if key is not None:
-            found[key].append(row)
+    if blocks:
+        starts = {block.start_ns: key for key, block in blocks.items()}
+        edges = sorted({edge for block in blocks.values() for edge in (block.start_ns, block.end_ns)})
+        for part in parts:
+            for place, row in codec.cut(part, edges):
+                # A first step may begin before the range does, which holds a part of it then.
+                if (key := starts.get(edges[max(place, 0)])) is not None:
+                    found[key].append(row)
     return found
