@@ -439,12 +439,11 @@ WITH wanted AS (
     WHERE d.series_id = ANY (%(series)s::bigint[]) AND d.bucket >= %(${tier}${n}_from)s::timestamptz AND d.bucket < %(${tier}${n}_to)s::timestamptz
         AND (%(${tier}${n}_parts)s::timestamptz[] IS NULL OR width_bucket(d.bucket, %(${tier}${n}_parts)s::timestamptz[]) %% 2 = 1)
 
--- fragment: histogram_points
-    SELECT w.*, m.timestamp, m.start_timestamp, 1::bigint, m.count, b.sum, nullif(m.min, 'NaN'), nullif(m.max, 'NaN'),
-        m.count, m.count, b.sum, b.sum, false
+-- fragment: observations
+-- Points of histograms or summaries, each of which tells of many.
     FROM unnest(%(raw${n}_starts)s::timestamptz[], %(raw${n}_ends)s::timestamptz[]) AS s (part_start, part_end)
     CROSS JOIN wanted w
-    JOIN tidegauge.metric_histograms m ON m.series_id = w.series_id
+    JOIN tidegauge.metric_${kind} m ON m.series_id = w.series_id
     CROSS JOIN LATERAL (
         SELECT CASE WHEN abs(m.sum) < 1e290 THEN m.sum ELSE sign(m.sum) * 'Infinity'::double precision END AS sum
     ) b
@@ -452,6 +451,11 @@ WITH wanted AS (
         AND m.timestamp >= %(raw${n}_from)s::timestamptz AND m.timestamp < %(raw${n}_to)s::timestamptz
         AND m.timestamp >= s.part_start AND m.timestamp < s.part_end
         AND m.flags & 1 = 0 AND m.sum IS DISTINCT FROM 'NaN'::double precision
+
+-- fragment: histogram_points
+    SELECT w.*, m.timestamp, m.start_timestamp, 1::bigint, m.count, b.sum, nullif(m.min, 'NaN'), nullif(m.max, 'NaN'),
+        m.count, m.count, b.sum, b.sum, false
+    -- include: observations kind=histograms n=${n}
 
 -- fragment: histogram_parts
 -- Observations of histograms: what count and sum rose by (cumulative) or add up to (delta); see number_increase.
@@ -537,16 +541,7 @@ WITH wanted AS (
     SELECT w.*, m.timestamp AS at, m.start_timestamp, true AS is_cumulative, false AS is_untold, 1::bigint AS points, m.count, b.sum,
         NULL::double precision AS min, NULL::double precision AS max, m.count AS first_count, m.count AS last_count,
         b.sum AS first_sum, b.sum AS last_sum
-    FROM unnest(%(raw${n}_starts)s::timestamptz[], %(raw${n}_ends)s::timestamptz[]) AS s (part_start, part_end)
-    CROSS JOIN wanted w
-    JOIN tidegauge.metric_summaries m ON m.series_id = w.series_id
-    CROSS JOIN LATERAL (
-        SELECT CASE WHEN abs(m.sum) < 1e290 THEN m.sum ELSE sign(m.sum) * 'Infinity'::double precision END AS sum
-    ) b
-    WHERE m.series_id = ANY (%(series)s::bigint[])
-        AND m.timestamp >= %(raw${n}_from)s::timestamptz AND m.timestamp < %(raw${n}_to)s::timestamptz
-        AND m.timestamp >= s.part_start AND m.timestamp < s.part_end
-        AND m.flags & 1 = 0 AND m.sum IS DISTINCT FROM 'NaN'::double precision
+    -- include: observations kind=summaries n=${n}
 
 -- fragment: summary_parts
 -- Observations of summaries, which are cumulative by definition and have no rollups; see number_increase.

@@ -17,8 +17,9 @@ Where uses differ by a word, the fragment has a placeholder and the line fills i
     -- include: hours tier=hourly
 
 Each use fills each placeholder of the fragment and no other; a word is made of letters, digits and underscores, so that what is filled in
-is part of a name, never SQL of its own. A placeholder is ``${…}`` wherever it stands, in strings too. No token of SQL or psycopg begins so:
-parameters (``%(name)s``, ``$1``), quotes (``$$``), empty arrays and objects (``'{}'``) are none. In a query itself it is refused.
+is part of a name, never SQL of its own. A fragment that includes another may hand on a placeholder of its own: ``tier=${tier}``. A
+placeholder is ``${…}`` wherever it stands, in strings too. No token of SQL or psycopg begins so: parameters (``%(name)s``, ``$1``), quotes
+(``$$``), empty arrays and objects (``'{}'``) are none. In a query itself it is refused.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from typing import LiteralString
 _PACKAGE = Path(__file__).resolve().parent.parent
 _NAME = re.compile(r"^-- (name|fragment): (\w+)\s*$", re.MULTILINE)
 _INCLUDE = re.compile(r"^ *-- include:(.*)$", re.MULTILINE)
-_USE = re.compile(r" (\w+)((?: \w+=\w+)*)", re.ASCII)
+_USE = re.compile(r" (\w+)((?: \w+=(?:\w+|\$\{\w+\}))*)", re.ASCII)
 _PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
 
 

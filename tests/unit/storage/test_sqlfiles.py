@@ -38,9 +38,32 @@ FROM ${place}
     }
 
 
+def test_a_fragment_hands_its_placeholders_on() -> None:
+    text = """-- fragment: points
+FROM tidegauge.${kind} WHERE at >= %(raw${n}_from)s
+-- fragment: summaries
+SELECT ${n} -- include: no line of its own
+-- include: points kind=summaries n=${n}
+-- name: asked
+-- include: summaries n=1
+-- include: summaries n=2
+"""
+    assert sqlfiles.parsed(text, "file.sql")["asked"].replace("-- include: no line of its own", "").split("\n") == [
+        "SELECT 1 ",
+        "FROM tidegauge.summaries WHERE at >= %(raw1_from)s",
+        "SELECT 2 ",
+        "FROM tidegauge.summaries WHERE at >= %(raw2_from)s",
+    ]
+    with pytest.raises(ValueError, match="does not fill what summaries has: n"):
+        sqlfiles.parsed(text + "-- name: other\n-- include: summaries", "file.sql")
+
+
 @pytest.mark.parametrize(
     ("text", "what"),
     [
+        pytest.param(
+            "-- include: part tier=${tier} n=1 unit=day", r"has the placeholder \$\{tier\}, but is no fragment", id="handed on by none"
+        ),
         pytest.param("-- include: part tier=hourly n=1", "does not fill what part has: unit", id="not filled"),
         pytest.param(
             "-- include: part tier=hourly n=1 unit=day view=x other=y", "fills what part does not have: other, view", id="no such"
