@@ -349,7 +349,7 @@ BEGIN
             WHERE e.bucket >= time_bucket($8, $4) AND (x.stored IS NOT NULL OR x.zero_count > 0)
         ),
         scaled AS (
-            SELECT p.*, min(p.stored[1]) OVER (PARTITION BY p.bucket, p.application, p.labels) AS scale FROM part p
+            SELECT p.*, min(p.stored[1]) OVER (PARTITION BY p.bucket, p.application, p.labels, p.side) AS scale FROM part p
         ),
         cell AS (
             SELECT
@@ -364,6 +364,25 @@ BEGIN
             ) u
             GROUP BY 1, 2, 3, 4, 5, 6
         ),
+        held AS (
+            SELECT c.*, min(c.index) FILTER (WHERE c.count > 0) OVER w AS low, max(c.index) FILTER (WHERE c.count > 0) OVER w AS high
+            FROM cell c
+            WINDOW w AS (PARTITION BY c.bucket, c.application, c.labels, c.side)
+        ),
+        -- At most as many buckets on a side as tidegauge.add_exponentials() keeps: so it is the same whatever it was added up from.
+        narrowed AS (
+            SELECT
+                h.bucket, h.application, h.labels, h.side, h.scale - n.shift AS scale, h.index >> n.shift AS index,
+                max(h.zero_threshold) AS zero_threshold, sum(h.count) AS count, bool_and(h.is_exact) AS is_exact
+            FROM held h
+            CROSS JOIN LATERAL (
+                SELECT CASE
+                    WHEN h.high - h.low < 320 THEN 0
+                    ELSE (SELECT min(s) FROM generate_series(1, 63) AS s WHERE (h.high >> s) - (h.low >> s) < 320)
+                END AS shift
+            ) n
+            GROUP BY 1, 2, 3, 4, 5, 6
+        ),
         bounded AS (
             SELECT
                 c.bucket, c.application, c.labels, c.count, c.is_exact,
@@ -375,7 +394,7 @@ BEGIN
                     WHEN 1 THEN analytics.exponential_bound(c.scale, c.index + 1) WHEN -1 THEN -analytics.exponential_bound(c.scale, c.index)
                     ELSE c.zero_threshold
                 END AS upper
-            FROM cell c
+            FROM narrowed c
             WHERE c.count > 0
         ),
         exponential AS (

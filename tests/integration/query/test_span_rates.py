@@ -45,9 +45,11 @@ async def test_rates_are_those_of_the_spans(client: Client, name: str, base_ns: 
         sent += spans
         if part == 1:
             await client.refresh(now_ns - 5 * DAY_NS, now_ns)
-        for _ in range(8):
-            step, zone = chosen.choice([MINUTE_NS, 15 * MINUTE_NS, HOUR_NS, DAY_NS]), chosen.choice(["UTC", "Asia/Kolkata"])
-            start = now_ns - chosen.randrange(min(4 * DAY_NS, 900 * step))
+        steps = [(DAY_NS, "UTC"), (HOUR_NS, "UTC")]
+        steps += [(chosen.choice([MINUTE_NS, 15 * MINUTE_NS, HOUR_NS, DAY_NS]), chosen.choice(["UTC", "Asia/Kolkata"])) for _ in range(6)]
+        for number, (step, zone) in enumerate(steps):
+            # The first ones over whole days and hours, whatever the time of day.
+            start = now_ns - (3 * DAY_NS if number < 2 else chosen.randrange(min(4 * DAY_NS, 900 * step)))
             by = chosen.choice([["service"], ["operation", "status"], ["kind"]])
             wanted = chosen.choice([{}, {"operation": "GET /a"}, {"kind": "server"}, {"status": "error"}])
             parameters = {"service": name, "start": str(start), "end": str(now_ns), "step": f"{step // 10**9}s", "timezone": zone}
