@@ -14,12 +14,13 @@ from tidegauge.model.tiers import Reading, StepColumn
 from tidegauge.query import columns
 from tidegauge.query.cache_codec import CountCodec, EpochCodec, StepCodec
 from tidegauge.query.caching import QueryCache, Question, Topic
-from tidegauge.query.times import DAY_NS
+from tidegauge.query.times import DAY_NS, HOUR_NS
 from tidegauge.storage.interface import IngestOutcome, IngestRequest, IngestStore, LogStore, MetricStore, Page
 
 # Few enough that the block with the present in it is short, many enough that a long range has not too many.
 _STEPS = 32
-_BLOCK_NS = {Tier.HOURLY: DAY_NS, Tier.DAILY: 8 * DAY_NS}
+# Of rollups they are short: an answer of thousands of series is large, and a cache keeps no entry that is large beside it.
+_BLOCK_NS = {Tier.HOURLY: 3 * HOUR_NS, Tier.DAILY: DAY_NS}
 # A refresh within the database, which takes in what had come late, is seen by nobody else.
 _ROLLUPS_AT_MOST = timedelta(minutes=1)
 # Counts are not limited: there are few severities.
@@ -57,7 +58,9 @@ class CachedMetricStore:
         """See ``MetricStore``."""
         edges = reading.steps.edges
         step_ns = edges.step if isinstance(edges, range) else None
-        block_ns = _STEPS * step_ns if step_ns and _is_step_by_step(series, aggregation) else None
+        # A block's ends are multiples of the step: what begins elsewhere would be cut within its steps.
+        is_cut = step_ns is not None and edges[0] % step_ns == 0 and _is_step_by_step(series, aggregation)
+        block_ns = _STEPS * step_ns if step_ns and is_cut else None
 
         async def read(part: TimeRange) -> Sequence[StepColumn]:
             asked = reading if part == reading.steps.time else reading.part(part)

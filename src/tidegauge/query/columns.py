@@ -33,9 +33,9 @@ def _parts(times: _Times, edges: Sequence[int]) -> Iterator[tuple[int, slice]]:
         start = end
 
 
-def place(column: StepColumn) -> tuple[int, int]:
-    """What columns are sorted by: group and time."""
-    return column.group, column.times[0]
+def place(column: StepColumn) -> tuple[int, _Times]:
+    """What columns are sorted by: group and time, where they have one."""
+    return column.group, column.times[:1]
 
 
 def joined(parts: Sequence[StepColumn]) -> list[StepColumn]:

@@ -269,5 +269,5 @@ class MetricStore(Protocol):
         ...
 
     async def epochs(self, tenant_id: int, series: Sequence[Series], time: TimeRange, tier: Tier, limit: int) -> Sequence[Epoch]:
-        """The series' buckets of a tier by series, bucket and start time; ``series`` are of one kind."""
+        """The series' buckets of a tier by series, bucket and start time; ``series`` are of one kind, ``time`` is whole buckets."""
         ...

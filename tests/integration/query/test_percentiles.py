@@ -187,7 +187,7 @@ async def test_quantiles_of_histograms_are_those_of_raw_data_on_every_tier(
     """The exact quantile lies in the bucket told: across resets and changes of scale, before and after a refresh, with late points."""
     rng = random.Random(name)
     observed = {minute: [rng.lognormvariate(-1, 2) for _ in range(rng.randrange(1, 12))] for minute in range(0, 120, 2)}
-    # What is smallest and what is largest comes before and after a start: the sum of both has too many buckets for its scale, and neither has.
+    # The smallest come before a start and the largest after it: the sum of both has too many buckets for its scale, and neither has.
     observed |= {minute: [math.exp(rng.uniform(-8, 0)), low, 1.0] for minute, low in ((8, 2e-4), (10, 3e-4))}
     observed |= {minute: [math.exp(rng.uniform(0, 8)), high, 1.0] for minute, high in ((50, 3e3), (52, 5e3))}
     late = {minute: [50.0, 60.0] for minute in range(1, 120, 24)} if temporality == DELTA else {}

@@ -267,6 +267,38 @@ async def test_what_rises_from_before_is_kept_whole_or_not_at_all(product: Produ
     assert product.store.reads == [TimeRange(*closed), TimeRange(*open_), TimeRange(*open_), TimeRange(closed[0] + BLOCK, closed[1])]
 
 
+async def test_steps_that_begin_elsewhere_than_blocks_are_not_cut(product: Product) -> None:
+    # A single one, within which a block would end.
+    time = START + 50 * BLOCK - STEP, START + 51 * BLOCK - STEP
+    reading = Reading(Steps(range(time[0], time[1] + 1, BLOCK)), (Segment(Level.RAW, TimeRange(*time)),))
+    found = [await product.metrics.steps(0, [series(1)], [0], reading, Aggregation.SUM, 10) for _ in range(2)]
+    assert [len(column.times) for column in found[0]] == [1]
+    assert found[0] == found[1]
+    assert product.store.reads == [TimeRange(*time)]
+
+
+async def test_what_has_no_times_may_stand_beside_the_rest(product: Product) -> None:
+    class WithEmpty(Store):
+        async def steps(self, *asked: Any) -> Sequence[StepColumn]:
+            return [*await super().steps(*asked), StepColumn(7, (), ())]
+
+    start, end = START + 90 * BLOCK, product.clock()
+    worker = Product(WithEmpty(product.store.points), product.clock)
+    for _ in range(2):
+        assert (await worker.asked(start, end))[:2] == await product.asked(start, end)
+
+
+async def test_rollups_of_many_series_are_kept(product: Product) -> None:
+    """No entry may be more than a quarter of the cache, as that of all these days would be."""
+    days = TimeRange(START // (8 * DAY_NS) * 8 * DAY_NS, (START // (8 * DAY_NS) + 1) * 8 * DAY_NS)
+    product.store.points = [(at, 1, number / 7) for at in range(days.start_ns, days.end_ns, 3600 * SECOND) for number in range(100)]
+    worker = Product(product.store, product.clock, MemoryCache(1 << 22))
+    product.clock.now_ns = days.end_ns + 2 * MARGIN
+    for _ in range(2):
+        assert len(await worker.metrics.epochs(0, [series(1)], days, Tier.HOURLY, 100_000)) == 8 * 24 * 100
+    assert len(product.store.reads) == 1
+
+
 async def test_an_answer_that_is_cut_off_is_not_kept(product: Product) -> None:
     days = START // DAY_NS * DAY_NS, START // DAY_NS * DAY_NS + DAY_NS
     product.clock.now_ns = days[1] + 2 * MARGIN
