@@ -42,7 +42,7 @@ BEGIN
         RETURN QUERY
         SELECT bounds.span_count, t FROM tidegauge.traces t
         WHERE t.trace_id = wanted_trace_id AND t.tenant_id = wanted_tenant_id AND t.application_id = ANY (bounds.application_ids)
-            AND t.start_time > greatest(bounds.start_time, bounds.end_time)
+            AND t.start_time > bounds.end_time
         ORDER BY t.start_time, t.start_time_ns, t.span_id, t.duration_ns DESC
         LIMIT most - found;
     END IF;
