@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import struct
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Any, Protocol, TypeVar
 
+from tidegauge.model import columns
 from tidegauge.model.records import Epoch, LogCount
 from tidegauge.model.tiers import StepColumn
-from tidegauge.query import columns
 
 Row = TypeVar("Row")
 
@@ -94,7 +94,7 @@ class CountCodec:
 
     def cut(self, rows: Sequence[LogCount], edges: Sequence[int]) -> Iterable[tuple[int, LogCount]]:
         """See ``Codec``."""
-        return [(bisect_right(edges, row.time_unix_nano) - 1, row) for row in rows]
+        return _placed(rows, edges, attrgetter("time_unix_nano"))
 
 
 class EpochCodec:
@@ -120,4 +120,9 @@ class EpochCodec:
 
     def cut(self, rows: Sequence[Epoch], edges: Sequence[int]) -> Iterable[tuple[int, Epoch]]:
         """See ``Codec``."""
-        return [(bisect_right(edges, row.bucket_unix_nano) - 1, row) for row in rows]
+        return _placed(rows, edges, attrgetter("bucket_unix_nano"))
+
+
+def _placed(rows: Sequence[Row], edges: Sequence[int], time_ns: Callable[[Row], int]) -> Iterable[tuple[int, Row]]:
+    """``Codec.cut`` for rows of one step each, which begins at ``time_ns``."""
+    return [(bisect_right(edges, time_ns(row)) - 1, row) for row in rows]

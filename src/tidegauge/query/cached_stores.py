@@ -7,11 +7,11 @@ from dataclasses import replace
 from datetime import timedelta
 from operator import attrgetter
 
+from tidegauge.model import columns
 from tidegauge.model.batch import Batch, LogBatch, MetricBatch
 from tidegauge.model.query import Aggregation, Cursor, LogField, LogFilter, Order, SeriesSelector, Tier, TimeRange
 from tidegauge.model.records import Epoch, LogContext, LogCount, Metric, Series, StoredLog, TopValue
 from tidegauge.model.tiers import Reading, StepColumn
-from tidegauge.query import columns
 from tidegauge.query.cache_codec import CountCodec, EpochCodec, StepCodec
 from tidegauge.query.caching import QueryCache, Question, Topic
 from tidegauge.query.times import DAY_NS, HOUR_NS
@@ -57,10 +57,10 @@ class CachedMetricStore:
     ) -> Sequence[StepColumn]:
         """See ``MetricStore``."""
         edges = reading.steps.edges
-        step_ns = edges.step if isinstance(edges, range) else None
+        block_ns = None
         # A block's ends are multiples of the step: what begins elsewhere would be cut within its steps.
-        is_cut = step_ns is not None and edges[0] % step_ns == 0 and _is_step_by_step(series, aggregation)
-        block_ns = _STEPS * step_ns if step_ns and is_cut else None
+        if isinstance(edges, range) and edges.start % edges.step == 0 and _is_step_by_step(series, aggregation):
+            block_ns = _STEPS * edges.step
 
         async def read(part: TimeRange) -> Sequence[StepColumn]:
             asked = reading if part == reading.steps.time else reading.part(part)
@@ -69,7 +69,7 @@ class CachedMetricStore:
         question = Question(
             topic=Topic.METRICS,
             # What depends on values before its steps may also depend on where those are read from, where resets are not told.
-            subject=([one.series_id for one in series], list(groups), step_ns, aggregation.value, None if block_ns else reading),
+            subject=([one.series_id for one in series], list(groups), aggregation.value, block_ns or reading),
             time=reading.steps.time,
             block_ns=block_ns,
             read=read,

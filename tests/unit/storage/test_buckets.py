@@ -5,9 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tidegauge.model.columns import is_rising
 from tidegauge.model.query import TimeRange
 from tidegauge.model.tiers import Level, Reading, Segment, StepColumn, Steps
-from tidegauge.storage.postgres.buckets import is_rising, is_stretch, merged
+from tidegauge.storage.postgres.buckets import is_stretch, merged
 
 HOUR = 3_600_000_000_000
 PARTS = st.dictionaries(st.integers(0, 40), st.tuples(st.booleans(), st.floats(-1e9, 1e9)), max_size=30)

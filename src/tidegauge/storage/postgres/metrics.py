@@ -12,11 +12,12 @@ import orjson
 import psycopg
 
 from tidegauge.errors import InvalidArgument
+from tidegauge.model.columns import is_rising
 from tidegauge.model.query import Aggregation, MatchOperator, SeriesSelector, Tier, TimeRange
 from tidegauge.model.records import Epoch, Metric, Series
 from tidegauge.model.tiers import Level, Reading, StepColumn
 from tidegauge.storage import sqlfiles
-from tidegauge.storage.postgres.buckets import as_they_are, is_rising, is_stretch, merged
+from tidegauge.storage.postgres.buckets import as_they_are, is_stretch, merged
 from tidegauge.storage.postgres.database import Database
 from tidegauge.storage.postgres.planned import of_bytes, of_columns, step_parameters, tier_parameters, too_many_values, unpacked
 from tidegauge.storage.postgres.reading import Row, by_name, timestamp

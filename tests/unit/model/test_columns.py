@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tidegauge.model.columns import cut, joined, place
 from tidegauge.model.tiers import StepColumn
-from tidegauge.query.columns import cut, joined, place
 
 
 @given(
